@@ -1,0 +1,61 @@
+import type { Lsn } from '../util/lsn.ts';
+
+/**
+ * The topology as the monitor last saw it: an immutable snapshot. A new one is published for every change of a role and
+ * after every round of probes; whoever decides holds one for one decision. Times are of the local monotonic clock (ms).
+ */
+export interface View {
+  /** Grows by one with each view. */
+  readonly version: number;
+  /** In the order of the configuration; a backend's index is its identity within one configuration. */
+  readonly backends: readonly BackendView[];
+  /** Index of the one backend that takes writes, or null while there is none. */
+  readonly primary: number | null;
+  /** Grows with each change of primary: samples and fences of an earlier epoch mean nothing. */
+  readonly epoch: number;
+  /** Two or more writable nodes were seen in the last round: the named condition of DESIGN 3.9. */
+  readonly splitBrain: boolean;
+}
+
+export interface BackendView {
+  readonly index: number;
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly role: Role;
+  /** The last probe succeeded and is not older than the observation's life. */
+  readonly up: boolean;
+  /** Why it is not used, null when healthy. */
+  readonly problem: Problem | null;
+  /** Latest instant whose primary state the replica is known to contain; -Infinity when unknown. Infinity for the primary. */
+  readonly freshThroughMs: number;
+  /** `now - freshThrough` at the time of the view, null when unknown; 0 for the primary. For humans and metrics. */
+  readonly lagMs: number | null;
+  readonly lagBytes: number | null;
+  /** Last known position: insert position of the primary, replay position of a replica. */
+  readonly lsn: Lsn | null;
+  readonly timeline: number | null;
+  /** 0..1: share of its weight during slow start; 1 when warmed up. */
+  readonly warmth: number;
+  readonly serverVersion: number | null;
+}
+
+export type Role = 'primary' | 'replica' | 'unknown';
+
+export type Problem =
+  | 'not probed yet'
+  | 'unreachable'
+  | 'login refused'
+  | 'wrong system identifier'
+  | 'fenced'
+  | 'lag unknown'
+  | 'lag over max_lag'
+  | 'lag over max_lag_bytes'
+  | 'observation expired'
+  | 'starting up';
+
+/** Where decisions read the current view. */
+export interface ViewSource {
+  current(): View;
+}
