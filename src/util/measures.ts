@@ -1,0 +1,43 @@
+import { LabelCounter, PairCounter } from './counter.ts';
+import { Histogram } from './histogram.ts';
+
+/**
+ * What the floors count while they work: one object per process, made by `app.ts` and handed in. Writing to it costs
+ * nanoseconds and never fails; whatever shows it (metrics, console) reads it when asked. What is true at an instant
+ * (connections by state, lag, roles) is not here: it is read where it is held.
+ */
+export class Measures {
+  /** Batches by (target, reason) of their route. */
+  readonly routed = new PairCounter();
+  /** Reads that were run again, by cause: an SQLSTATE or `connection lost`. */
+  readonly retries = new LabelCounter();
+  /** Sessions that were bound to their connection, by reason; and bindings that ended. */
+  readonly pins = new LabelCounter();
+  readonly unpins = new LabelCounter();
+  /** Errors that pgweir itself reported to clients, by `ErrorKind`. */
+  readonly errors = new LabelCounter();
+  /** Logins that pgweir refused, by reason. */
+  readonly loginFailures = new LabelCounter();
+  /** Cancel requests of clients by what became of them. */
+  readonly cancels = new LabelCounter();
+  /** Reads that waited for a replica to be fresh enough, by outcome. */
+  readonly fenceWaits = new LabelCounter();
+
+  /** Seconds from a batch's arrival until the last byte of its reply was received, by where it ran. */
+  readonly queryTimePrimary = new Histogram();
+  readonly queryTimeReplica = new Histogram();
+  /** Seconds that work waited for a backend connection. */
+  readonly waitTime = new Histogram();
+  /** Seconds from accepting a client's socket until it was logged in. */
+  readonly loginTime = new Histogram();
+
+  /** Client sockets accepted since the start; those of them that logged in. */
+  clientsAccepted = 0;
+  clientsLoggedIn = 0;
+  /** Transactions that ended, autocommit statements included. */
+  transactions = 0;
+  clientReceivedBytes = 0;
+  clientSentBytes = 0;
+  backendReceivedBytes = 0;
+  backendSentBytes = 0;
+}
