@@ -40,7 +40,7 @@ export function stringEnd(buffer: Buffer, from: number, end: number): number {
 
 /** Bytes `from` to `to` with one character for each byte. */
 export function textOf(buffer: Buffer, from: number, to: number): string {
-  return from === to ? '' : buffer.latin1Slice(from, to);
+  return from === to ? '' : buffer.toString('latin1', from, to);
 }
 
 /**
@@ -72,7 +72,7 @@ export function writeString(buffer: Buffer, at: number, text: string): number {
   const end = at + text.length;
   if (text.length > 0) {
     assert(!BEYOND_ONE_BYTE.test(text), 'a string for the wire holds a zero or a character beyond one byte');
-    buffer.latin1Write(text, at, text.length);
+    buffer.write(text, at, 'latin1');
   }
   buffer[end] = 0;
   return end + 1;
@@ -89,7 +89,14 @@ export function allocateMessage(type: number, bodyBytes: number): Buffer {
   return message;
 }
 
+/** A new packet without a type byte, with room for `bodyBytes` behind its length field at index 4. */
+export function allocateStartup(bodyBytes: number): Buffer {
+  const packet = Buffer.allocUnsafe(4 + bodyBytes);
+  writeLength(packet, 0, 4 + bodyBytes);
+  return packet;
+}
+
 /** Text of the program's own (UTF-16) in the form strings have on the wire here: UTF-8, one character for each byte. */
 export function toWireText(text: string): string {
-  return Buffer.from(text, 'utf8').latin1Slice();
+  return Buffer.from(text, 'utf8').toString('latin1');
 }

@@ -105,7 +105,8 @@ export const BACKEND_RULES: FramerRules = table('backend', 'unexpected backend m
   [BACKEND.commandComplete, BACKEND_SMALL_LIMIT, WHOLE],
   [BACKEND.errorResponse, BACKEND_LARGE_LIMIT, ERROR_HEAD_BYTES],
   [BACKEND.noticeResponse, BACKEND_LARGE_LIMIT, HEADER],
-  [BACKEND.notificationResponse, BACKEND_LARGE_LIMIT, HEADER],
+  // A payload is shorter than 8000 bytes (NOTIFY_PAYLOAD_MAX_LENGTH in async.c), and it may have to wait for its turn, whole.
+  [BACKEND.notificationResponse, BACKEND_SMALL_LIMIT, WHOLE],
   [BACKEND.parseComplete, BACKEND_SMALL_LIMIT, WHOLE],
   [BACKEND.bindComplete, BACKEND_SMALL_LIMIT, WHOLE],
   [BACKEND.closeComplete, BACKEND_SMALL_LIMIT, WHOLE],
