@@ -1,0 +1,63 @@
+import type { ViewSource } from '../topology/view.ts';
+import type { Histogram } from '../util/histogram.ts';
+import type { Measures } from '../util/measures.ts';
+
+/**
+ * What metrics, console and page read when they are asked; built by `app.ts` over the floors below. Every call answers
+ * with the present moment: nothing here keeps numbers of its own.
+ */
+export interface AdminSources {
+  /** pgweir's own version. */
+  readonly version: string;
+  readonly measures: Measures;
+  readonly views: ViewSource;
+  readonly eventLoopDelay: Histogram;
+  /** One row for each pool, that is for each (user, database, backend) in use. */
+  pools(): Iterable<PoolStats>;
+  clients(): ClientStats;
+  statementCache(): StatementCacheStats;
+  preparedStatements(): PreparedStatementStats;
+}
+
+export interface PoolStats {
+  readonly backend: string;
+  readonly database: string;
+  readonly user: string;
+  readonly connections: Readonly<Record<ConnectionState, number>>;
+  /** Work that waits for a connection. */
+  readonly waiters: number;
+  /** Since the pool exists. A pool that goes away takes its numbers to its backend's next pool or keeps them in its directory. */
+  readonly opened: number;
+  readonly closed: number;
+  /** Connections that could not be opened or logged in. */
+  readonly failed: number;
+}
+
+export const CONNECTION_STATES = ['connecting', 'idle', 'active', 'quarantined', 'closing'] as const;
+export type ConnectionState = (typeof CONNECTION_STATES)[number];
+
+export interface ClientStats {
+  readonly states: Readonly<Record<ClientState, number>>;
+  /** Those of them whose session is bound to a connection. */
+  readonly pinned: number;
+  /** The most clients that are let in. */
+  readonly limit: number;
+}
+
+/** `waiting`: for a backend connection, a fence or a primary. */
+export const CLIENT_STATES = ['login', 'idle', 'active', 'waiting', 'idle in transaction'] as const;
+export type ClientState = (typeof CLIENT_STATES)[number];
+
+/** The cache from statement shape to facts. */
+export interface StatementCacheStats {
+  readonly entries: number;
+  readonly hits: number;
+  readonly misses: number;
+  readonly evictions: number;
+}
+
+/** Protocol-level statements that sessions hold, each distinct text and parameter types counted once. */
+export interface PreparedStatementStats {
+  readonly count: number;
+  readonly bytes: number;
+}
