@@ -14,6 +14,8 @@ export interface Facts {
   readonly hint: Hint | null;
   /** Calls a function whose answer may change within the session or that must run once per call (bars sharing). */
   readonly callsVolatile: boolean;
+  /** Asks for state of its own connection, so it must run where this session ran before; null for almost everything. */
+  readonly sessionState: SessionStateRead | null;
   /** What a run of this may leave on the connection that is not portable. */
   readonly residue: ReadonlySet<ResidueRisk>;
   /** Text contains DDL: the catalog must be refreshed after it ran. */
@@ -54,9 +56,13 @@ export type EffectReason =
   | 'catalog not loaded'
   | 'not proven a read';
 
+/** `sequence value`: currval, lastval. `connection`: pg_backend_pid(), pg_prepared_statements, pg_listening_channels(), ... */
+export type SessionStateRead = 'sequence value' | 'connection';
+
 /**
  * What may stay on a connection after the statement.
  * `settings`: a setting may have changed without our knowing which. `unknown`: any of all (CALL, DO, volatile functions).
+ * `process state`: what can neither be asked for nor taken away (setseed, pg_backup_start, replication origins).
  */
 export type ResidueRisk =
   | 'temporary object'
@@ -67,6 +73,7 @@ export type ResidueRisk =
   | 'settings'
   | 'sequence value'
   | 'library'
+  | 'process state'
   | 'unknown';
 
 /** One statement, by what the session must do about it. */
@@ -83,7 +90,7 @@ export type StatementFacts =
    * `SET name = value`, `SET LOCAL`, `SET ROLE`, `SET TIME ZONE`, `SELECT set_config(...)` alone: `name` in lower case, as
    * in pg_settings (`role`, `session_authorization`, `timezone`). `value` is what PostgreSQL would store as the setting's
    * text when the arguments are literals (lists joined by `, `, quoted as flatten_set_variable_args does); null when it
-   * cannot be known from the text, or for `TO DEFAULT` (then `toDefault`).
+   * cannot be known from the text, or for `TO DEFAULT` (then `toDefault`). `returnsRow`: it was a SELECT set_config().
    */
   | {
       readonly kind: 'set';
@@ -91,6 +98,7 @@ export type StatementFacts =
       readonly value: string | null;
       readonly toDefault: boolean;
       readonly local: boolean;
+      readonly returnsRow: boolean;
     }
   | { readonly kind: 'reset'; readonly name: string }
   | { readonly kind: 'reset all' }
