@@ -1,6 +1,5 @@
-import { chownSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 /** An operating-system account that servers run under. */
 export interface Account {
@@ -8,37 +7,13 @@ export interface Account {
   readonly gid: number;
 }
 
-/** A new directory of our own and the account that owns it; null: the account of this process. */
-export interface Workplace {
-  readonly directory: string;
-  readonly account: Account | null;
-}
-
 /**
- * Creates a directory (mode 0700) in which PostgreSQL can run. PostgreSQL refuses to run as root, so for root the
- * directory belongs to another account, by preference `nobody`, and lies where that account can reach it.
- *
- * @throws Error when no temporary directory or no account can be used.
+ * The accounts that PostgreSQL may run under here, best first; null stands for this process's own. PostgreSQL refuses
+ * to run as root, so for root they are all others, `nobody` first. Only listed ones will do, since initdb looks its
+ * user up by number; in a user namespace some of them may not be mapped, so that using them fails with EINVAL.
  */
-export function createWorkplace(prefix: string): Workplace {
-  if (process.getuid?.() !== 0) return { directory: mkdtempSync(join(tmpdir(), prefix)), account: null };
-  const parent = [tmpdir(), '/tmp', '/var/tmp', '/dev/shm'].find(isReachableByOthers);
-  if (parent === undefined) throw new Error('no temporary directory that other accounts can reach; set TMPDIR to one');
-  const directory = mkdtempSync(join(parent, prefix));
-  for (const account of otherAccounts()) {
-    try {
-      chownSync(directory, account.uid, account.gid);
-      return { directory, account };
-    } catch {
-      // In a user namespace an account may not be mapped (EINVAL): the next one may be.
-    }
-  }
-  rmSync(directory, { recursive: true });
-  throw new Error('PostgreSQL refuses to run as root, and there is no other account here to run it under');
-}
-
-/** Accounts beside root, `nobody` first. Only listed ones will do: initdb looks its user up by number. */
-function otherAccounts(): Account[] {
+export function serverAccounts(): (Account | null)[] {
+  if (process.getuid?.() !== 0) return [null];
   const rows = readFileSync('/etc/passwd', 'utf8')
     .split('\n')
     .map((line) => line.split(':'));
@@ -48,7 +23,8 @@ function otherAccounts(): Account[] {
   return accounts.sort((a, b) => Number(b.name === 'nobody') - Number(a.name === 'nobody'));
 }
 
-function isReachableByOthers(directory: string): boolean {
+/** Whether any account may pass through `directory`, judged by its permissions and those of all above it. */
+export function isReachableByOthers(directory: string): boolean {
   const stats = statSync(directory, { throwIfNoEntry: false });
   if (stats === undefined || (stats.mode & 0o001) === 0) return false;
   return directory === dirname(directory) || isReachableByOthers(dirname(directory));

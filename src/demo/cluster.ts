@@ -4,11 +4,12 @@ import { appendFileSync, chmodSync, constants, cpSync, renameSync, writeFileSync
 import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Account, createWorkplace } from './account.ts';
+import type { Account } from './account.ts';
 import { freePort } from './ports.ts';
 import { giveAway, installPostgres } from './postgres-binaries.ts';
 import { HOST, PostgresNode } from './postgres-node.ts';
 import { Watchdog } from './watchdog.ts';
+import { createWorkplace } from './workplace.ts';
 
 const REPLAY_TIMEOUT_MS = 30_000;
 const START_ATTEMPTS = 5;
@@ -26,6 +27,7 @@ const SETTINGS = {
   wal_level: 'replica',
   max_wal_senders: '10',
   wal_keep_size: '256MB',
+  max_wal_size: '512MB',
   wal_retrieve_retry_interval: '100ms',
   hot_standby: 'on',
   fsync: 'off',
@@ -55,7 +57,7 @@ export interface Cluster extends AsyncDisposable {
   readonly primary: PostgresNode;
   readonly replicas: readonly PostgresNode[];
   readonly nodes: readonly PostgresNode[];
-  /** Holds everything that belongs to the cluster; removed in the end. */
+  /** Holds the data directories and logs; removed in the end. */
   readonly directory: string;
   /** Waits until every running replica has replayed what the primary had flushed at the time of the call. */
   waitForReplay(): Promise<void>;
@@ -66,16 +68,16 @@ export interface Cluster extends AsyncDisposable {
  * first start, a `standby.signal` in each copy. Nothing of it outlives this process, however it ends.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const { directory, account } = createWorkplace('pgweir-');
-  const watchdog = new Watchdog(directory);
+  const { account, programs, data } = createWorkplace();
+  const watchdog = new Watchdog([programs, data]);
   try {
-    const binaries = installPostgres(join(directory, 'postgres'), account);
-    const template = join(directory, 'template');
+    const binaries = installPostgres(join(programs, 'postgres'), account);
+    const template = join(data, 'template');
     await runInitdb(binaries.initdb, template, account, watchdog);
     configure(template, options);
     const names = Array.from({ length: 1 + (options.replicas ?? 2) }, (_, index) => `pg-${index + 1}`);
-    const nodes = await startNodes({ directory, program: binaries.postgres, account, watchdog }, template, names);
-    return composeCluster(directory, nodes, watchdog);
+    const nodes = await startNodes({ directory: data, program: binaries.postgres, account, watchdog }, template, names);
+    return composeCluster(data, nodes, watchdog);
   } catch (error) {
     await watchdog.finish();
     throw error;

