@@ -155,9 +155,11 @@ export class Framer {
     const type = byteAt(this.#carry, 0);
     const total = this.#checkedTotal(type, readUint32(this.#carry, 1));
     const wanted = this.#wantedHead(type, total);
-    this.#fillCarry(wanted);
-    if (this.#carried < wanted) return this.#release();
-    this.#deliver(type, total, this.#carry, 0, wanted);
+    if (this.#carried < wanted) {
+      this.#fillCarry(wanted);
+      if (this.#carried < wanted) return this.#release();
+    }
+    this.#deliver(type, total, this.#carry, 0, this.#carried);
     this.#dropCarry();
     return true;
   }
