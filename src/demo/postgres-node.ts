@@ -167,7 +167,10 @@ export class PostgresNode {
    */
   async follow(upstream: PostgresNode): Promise<void> {
     const conninfo = `host=${HOST} port=${upstream.port} user=postgres application_name=${this.name}`;
-    if (this.running) return this.set('primary_conninfo', conninfo);
+    if (this.running) {
+      await this.set('primary_conninfo', conninfo);
+      return;
+    }
     writeFileSync(join(this.dataDirectory, 'standby.signal'), '');
     if (this.#options.account !== null) giveAway(this.dataDirectory, this.#options.account);
     appendFileSync(join(this.dataDirectory, 'postgresql.auto.conf'), `primary_conninfo = '${conninfo}'\n`);
@@ -187,7 +190,7 @@ export class PostgresNode {
   /** Line 8 of postmaster.pid is the state (src/include/utils/pidfile.h); pg_ctl waits in the same way. */
   async #untilReady(): Promise<void> {
     const file = join(this.dataDirectory, 'postmaster.pid');
-    await this.#until('did not start', START_TIMEOUT_MS, async () => {
+    await this.#until('did not start', START_TIMEOUT_MS, () => {
       if (!this.running) throw new Error(`${this.name} did not start; its log ends with:\n${this.log()}`);
       if (!existsSync(file)) return false;
       const lines = readFileSync(file, 'utf8').split('\n');
@@ -204,7 +207,7 @@ export class PostgresNode {
     rmSync(file);
   }
 
-  async #until(failure: string, timeoutMs: number, condition: () => Promise<boolean>): Promise<void> {
+  async #until(failure: string, timeoutMs: number, condition: () => Promise<boolean> | boolean): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!(await condition())) {
       if (performance.now() > deadline) throw new Error(`${this.name} ${failure} within ${timeoutMs} ms:\n${this.log()}`);
