@@ -23,6 +23,7 @@ export const ERRORS = {
   backend_lost: { sqlstate: '08006', severity: 'ERROR' },
   outcome_unknown: { sqlstate: '08007', severity: 'ERROR' },
   session_state_lost: { sqlstate: '08006', severity: 'FATAL' },
+  statement_memory: { sqlstate: '53200', severity: 'ERROR' },
   query_canceled: { sqlstate: '57014', severity: 'ERROR' },
   invalid_parameter_value: { sqlstate: '22023', severity: 'ERROR' },
   undefined_parameter: { sqlstate: '42704', severity: 'ERROR' },

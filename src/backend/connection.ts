@@ -1,0 +1,242 @@
+import { Lru } from '../util/lru.ts';
+import { Gather } from '../util/gather.ts';
+import type { Measures } from '../util/measures.ts';
+import { SettingsSet } from '../util/settings-set.ts';
+import type { Turn } from '../util/turn.ts';
+import { SYNC, TERMINATE } from '../protocol/frontend-messages.ts';
+import { encodeCloseStatement } from '../protocol/rewrite.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import type { BackendSocket } from './backend-socket.ts';
+import { ReplyScript, Segment, type SegmentSink, type Step } from './exchange.ts';
+import { Ledger, type LedgerOwner } from './ledger.ts';
+
+/** Whoever holds the connection at the moment. */
+export interface ConnectionHolder {
+  /** A NotificationResponse for this session; borrowed. */
+  notification(connection: BackendConnection, slice: Buffer, start: number, end: number): void;
+  /** The connection is gone; `farewell` is the ErrorResponse that the backend sent before, or null. Called after `lost` of every segment. */
+  connectionLost(connection: BackendConnection, farewell: Buffer | null): void;
+  /** The backend takes bytes again after `write` had piled up. */
+  writable(connection: BackendConnection): void;
+}
+
+/** Beyond this many unsent bytes the client's side is not read on. Ours: a few socket buffers. */
+const MAX_UNSENT_BYTES = 256 * 1024;
+
+export interface ConnectionOptions {
+  readonly socket: BackendSocket;
+  readonly backend: number;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  readonly tls: boolean;
+  /** What the backend reported at login. */
+  readonly parameters: Map<string, string>;
+  readonly settings: SettingsSet;
+  readonly maxStatements: number;
+  readonly turn: Turn;
+  readonly measures: Measures;
+  readonly openedAtMs: number;
+}
+
+/**
+ * One logged-in socket to a backend: its ledger, and what is known to be on it (settings, prepared statements).
+ * It serves one holder at a time; who that is, and when it is free again, is decided above.
+ */
+export class BackendConnection implements LedgerOwner {
+  readonly backend: number;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  readonly tls: boolean;
+  readonly openedAtMs: number;
+  /** Reported settings, as last heard. */
+  readonly parameters: Map<string, string>;
+  /** Settings that differ from login, as far as pgweir put them there. */
+  settings: SettingsSet;
+  /** Identity of the text that the unnamed statement holds, or 0 for none or unknown. */
+  unnamedStatement = 0;
+  holder: ConnectionHolder | null = null;
+  /** When it was last given back, in ms of the clock. */
+  idleSinceMs = 0;
+  /** A cancel request for it is under way: not to be handed on before that is over. */
+  cancelsInFlight = 0;
+
+  readonly #socket: BackendSocket;
+  readonly #ledger: Ledger;
+  readonly #gather: Gather;
+  readonly #turn: Turn;
+  readonly #measures: Measures;
+  readonly #statements: Lru<number, Buffer>;
+  /** Pushed out by the bound, still on the backend until `closeEvicted`. */
+  readonly #evicted = new Map<number, Buffer>();
+  #farewell: Buffer | null = null;
+  #closed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.backend = options.backend;
+    this.processId = options.processId;
+    this.secretKey = options.secretKey;
+    this.tls = options.tls;
+    this.parameters = options.parameters;
+    this.settings = options.settings;
+    this.openedAtMs = options.openedAtMs;
+    this.#socket = options.socket;
+    this.#turn = options.turn;
+    this.#measures = options.measures;
+    this.#ledger = new Ledger(this);
+    this.#gather = new Gather(options.turn, options.socket);
+    this.#statements = new Lru(options.maxStatements, (id, name) => this.#evicted.set(id, name));
+    options.socket.onData((chunk) => this.#receive(chunk));
+    options.socket.onClose((error) => this.#end(error));
+    options.socket.onDrain(() => this.#writableAgain());
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Segments whose ReadyForQuery has not come. */
+  get owed(): number {
+    return this.#ledger.owed;
+  }
+
+  /** Transaction status byte of the last ReadyForQuery. */
+  get status(): number {
+    return this.#ledger.status;
+  }
+
+  get current(): Segment | null {
+    return this.#ledger.current;
+  }
+
+  /** Enters a segment whose messages are written next. */
+  push(segment: Segment): void {
+    this.#ledger.push(segment);
+  }
+
+  /** Adds the expected reply of the message that is written next to the segment's script. */
+  step(segment: Segment, step: Step): void {
+    segment.script?.append(step);
+    if (step.action === 'emit') this.#ledger.stepped(segment);
+  }
+
+  /** Gathers bytes for this turn's write; borrowed until the turn ends. */
+  write(slice: Buffer, start: number, end: number): void {
+    this.#measures.backendSentBytes += end - start;
+    this.#gather.add(slice, start, end);
+  }
+
+  /** More than a bound of unsent bytes has piled up: stop producing until `writable`. */
+  get congested(): boolean {
+    return this.#socket.writableLength + this.#gather.bytes > MAX_UNSENT_BYTES;
+  }
+
+  /** Stops reading from the backend: the client does not keep up. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  hasStatement(id: number): boolean {
+    if (this.#statements.get(id) !== undefined) return true;
+    const name = this.#evicted.get(id);
+    if (name === undefined) return false;
+    this.#evicted.delete(id);
+    this.#statements.set(id, name);
+    return true;
+  }
+
+  addStatement(id: number, name: Buffer): void {
+    this.#statements.set(id, name);
+  }
+
+  removeStatement(id: number): void {
+    this.#statements.delete(id);
+  }
+
+  /** DISCARD ALL or DEALLOCATE ALL ran. */
+  forgetStatements(): void {
+    this.#statements.clear();
+    this.#evicted.clear();
+    this.unnamedStatement = 0;
+  }
+
+  get statementCount(): number {
+    return this.#statements.size;
+  }
+
+  /** Closes statements that the bound pushed out, in a swallowed segment. To be called when nothing is owed. */
+  closeEvicted(sink: SegmentSink): boolean {
+    if (this.#evicted.size === 0) return false;
+    this.push(new Segment('swallow', sink, null, null));
+    for (const name of this.#evicted.values()) {
+      const message = encodeCloseStatement(name);
+      this.write(message, 0, message.length);
+    }
+    this.write(SYNC, 0, SYNC.length);
+    this.#evicted.clear();
+    return true;
+  }
+
+  newScript(): ReplyScript {
+    return new ReplyScript();
+  }
+
+  /** Ends the connection in good order when idle, at once otherwise. Nobody is told. */
+  close(): void {
+    if (this.#closed) return;
+    this.holder = null;
+    this.#closed = true;
+    this.#gather.drop();
+    this.#ledger.abandon();
+    if (this.#socket.writableLength === 0) this.#socket.write(TERMINATE);
+    this.#socket.destroy();
+  }
+
+  notification(slice: Buffer, start: number, end: number): void {
+    this.holder?.notification(this, slice, start, end);
+  }
+
+  farewell(slice: Buffer, start: number, end: number): void {
+    this.#farewell = Buffer.from(slice.subarray(start, end));
+  }
+
+  parameterChanged(name: string, value: string): void {
+    this.parameters.set(name, value);
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#measures.backendReceivedBytes += chunk.length;
+    this.#turn.enter();
+    try {
+      this.#ledger.receive(chunk);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#end(error);
+    } finally {
+      if (!this.#turn.leave()) this.#socket.retain();
+    }
+  }
+
+  #end(_error: Error | null): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#turn.enter();
+    this.#gather.drop();
+    const holder = this.holder;
+    this.holder = null;
+    this.#socket.destroy();
+    for (const segment of this.#ledger.abandon()) segment.sink.lost(segment);
+    holder?.connectionLost(this, this.#farewell);
+    this.#turn.leave();
+  }
+
+  #writableAgain(): void {
+    if (this.#closed || this.congested) return;
+    this.#turn.enter();
+    this.holder?.writable(this);
+    this.#turn.leave();
+  }
+}

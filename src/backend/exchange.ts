@@ -1,0 +1,110 @@
+import { assert } from '../util/assert.ts';
+
+/**
+ * The vocabulary of the ledger (`ledger.ts`): what is owed on a backend connection, and who gets it.
+ *
+ * Work reaches a connection as *segments*. Each ends in exactly one ReadyForQuery. Its replies are
+ *   - forwarded: to the client, as they came;
+ *   - swallowed: our own `BEGIN`, settings and clean-up, whose success nobody needs to see;
+ *   - captured: our own questions, whose rows are collected.
+ * Segments that belong together (a preamble and the statement behind it) share a *guard*: when a guarded swallowed segment
+ * fails, the segments behind it with the same guard are discarded too, and the guard holds the error for the client. The
+ * server must be made to refuse those by itself, because they are already on their way; `settings-prelude.ts` says how.
+ *
+ * Replies may be swallowed for: a preamble (BEGIN, SET LOCAL), settings, Parse and Close of statements that the client
+ * prepared elsewhere, cleaning (ROLLBACK, DISCARD ALL), the round trip after a cancel, and reads that are run again.
+ */
+export type SegmentMode = 'forward' | 'swallow' | 'capture';
+
+/** Shared by the segments of one exchange. */
+export class Guard {
+  /** The ErrorResponse of a swallowed segment, whole, or null while all is well. */
+  failure: Buffer | null = null;
+}
+
+/** Receives what a segment yields. All calls are synchronous, in the order of the wire; slices are borrowed. */
+export interface SegmentSink {
+  /** Bytes for the client. `final`: they end with the segment's ReadyForQuery. */
+  forward(segment: Segment, slice: Buffer, start: number, end: number, final: boolean): void;
+  /**
+   * An ErrorResponse in a forwarded segment, before anything of it is forwarded. Setting `segment.discarding` withholds it
+   * and everything up to ReadyForQuery, including bytes of this chunk that were not forwarded yet.
+   */
+  error(segment: Segment, slice: Buffer, start: number, end: number): void;
+  /** The segment is complete; `status` is the transaction status byte (I, T, E). */
+  ready(segment: Segment, status: number): void;
+  /** A ParameterStatus inside a forwarded segment. Returns whether the client should see it. */
+  parameter(name: string, value: string): boolean;
+  /** The connection ended with this segment (and those behind it) incomplete. */
+  lost(segment: Segment): void;
+}
+
+export class Segment {
+  readonly mode: SegmentMode;
+  readonly sink: SegmentSink;
+  readonly guard: Guard | null;
+  /** Null for segments without extended-protocol messages: nothing needs to be told apart inside them. */
+  readonly script: ReplyScript | null;
+  /** An ErrorResponse was seen. */
+  failed = false;
+  /** The rest is not forwarded: the sink withheld an error, or the guard failed before this segment began. */
+  discarding = false;
+  /** The backend waits for CopyData (CopyInResponse or CopyBothResponse seen, not yet ended). */
+  copyIn = false;
+  /** Pieces of the DataRows of a captured segment, copied. Limited by the ledger. */
+  readonly captured: Buffer[] = [];
+  /** Free for the sink: which of its works this segment belongs to. */
+  work: unknown = null;
+
+  constructor(mode: SegmentMode, sink: SegmentSink, guard: Guard | null, script: ReplyScript | null) {
+    this.mode = mode;
+    this.sink = sink;
+    this.guard = guard;
+    this.script = script;
+  }
+}
+
+/** One message of an extended-protocol batch, by the reply that it will draw. */
+export interface Step {
+  /** `emit`: no message was sent for it, the reply is ours; `drop`: the message is ours, its reply is nobody's. */
+  readonly action: 'forward' | 'drop' | 'emit';
+  /** The reply to emit. */
+  readonly reply: Buffer | null;
+  /** Called when the server skipped the message after an error: take back what was assumed when it was sent. */
+  undo(): void;
+}
+
+const forwardStep: Step = { action: 'forward', reply: null, undo: () => undefined };
+
+/** Bind, Describe, Execute: their reply goes to the client and nothing was assumed. */
+export const plainStep: Step = forwardStep;
+
+/**
+ * The replies that an extended-protocol segment will draw, in order: lets the ledger drop and insert ParseComplete and
+ * CloseComplete at their places. Which replies end a step: ParseComplete, BindComplete, CloseComplete, RowDescription or
+ * NoData, CommandComplete or EmptyQueryResponse or PortalSuspended (protocol page "Extended Query").
+ */
+export class ReplyScript {
+  readonly #steps: Step[] = [];
+  #reached = 0;
+
+  append(step: Step): void {
+    this.#steps.push(step);
+  }
+
+  /** The step whose reply is due, or null when the server owes none. */
+  current(): Step | null {
+    return this.#steps[this.#reached] ?? null;
+  }
+
+  advance(): void {
+    assert(this.#reached < this.#steps.length, 'a reply without a message that draws it');
+    this.#reached++;
+  }
+
+  /** After an error: everything from here on was skipped by the server. Undone last first. */
+  undoRest(): void {
+    for (let index = this.#steps.length - 1; index >= this.#reached; index--) this.#steps[index]?.undo();
+    this.#reached = this.#steps.length;
+  }
+}

@@ -1,0 +1,270 @@
+import { BACKEND } from '../protocol/codes.ts';
+import { Framer } from '../protocol/framer.ts';
+import { BACKEND_RULES } from '../protocol/limits.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { decodeParameterStatus } from '../protocol/backend-messages.ts';
+import type { Segment } from './exchange.ts';
+
+/**
+ * The ledger of one backend connection: a FIFO of segments, and the one place that reads the backend's stream.
+ *
+ * It looks at message headers only. Runs of messages that go to the client are handed on as slabs of the chunk they came
+ * in; a slab ends where a message is dropped, where a reply is inserted, at ReadyForQuery, and at the end of the chunk.
+ * Bodies are read of: ReadyForQuery (status), ParameterStatus, ErrorResponse (by the sink), and of captured segments.
+ */
+export interface LedgerOwner {
+  /** A message outside any forwarded segment that belongs to whoever holds the connection: NotificationResponse. */
+  notification(slice: Buffer, start: number, end: number): void;
+  /** An ErrorResponse that nobody's segment drew: the backend says why it is about to close (57P01, 25P03...). */
+  farewell(slice: Buffer, start: number, end: number): void;
+  /** A setting that the backend reports has changed, in any segment or in none. */
+  parameterChanged(name: string, value: string): void;
+}
+
+/** A captured segment of our own questions never needs more. */
+const MAX_CAPTURED_BYTES = 4 * 1024 * 1024;
+
+/** Replies that end a step of an extended-protocol segment. */
+const ENDS_STEP = tableOf([
+  BACKEND.parseComplete,
+  BACKEND.bindComplete,
+  BACKEND.closeComplete,
+  BACKEND.rowDescription,
+  BACKEND.noData,
+  BACKEND.commandComplete,
+  BACKEND.emptyQueryResponse,
+  BACKEND.portalSuspended,
+]);
+
+/** Messages that need more than forwarding; all others are passed in slabs without a second look. */
+const NEEDS_LOOK = tableOf([
+  BACKEND.readyForQuery,
+  BACKEND.errorResponse,
+  BACKEND.parameterStatus,
+  BACKEND.notificationResponse,
+  BACKEND.noticeResponse,
+  BACKEND.copyInResponse,
+  BACKEND.copyBothResponse,
+]);
+
+export class Ledger {
+  readonly #owner: LedgerOwner;
+  readonly #framer = new Framer(BACKEND_RULES);
+  readonly #queue: Segment[] = [];
+  #head: Segment | null = null;
+  #capturedBytes = 0;
+  /** How the current message is treated while it comes in pieces. */
+  #passing = false;
+  #slab: Buffer | null = null;
+  #slabStart = 0;
+  #slabEnd = 0;
+  #status = 0x49;
+
+  constructor(owner: LedgerOwner) {
+    this.#owner = owner;
+  }
+
+  /** Segments not yet complete. */
+  get owed(): number {
+    return (this.#head === null ? 0 : 1) + this.#queue.length;
+  }
+
+  /** Status byte of the last ReadyForQuery: I, T or E. */
+  get status(): number {
+    return this.#status;
+  }
+
+  /** The segment whose replies are due, or null. */
+  get current(): Segment | null {
+    return this.#head;
+  }
+
+  push(segment: Segment): void {
+    if (this.#head === null) {
+      this.#head = segment;
+      this.#begin(segment);
+    } else this.#queue.push(segment);
+  }
+
+  /** To be called after steps were appended to the script of a segment: replies of ours may be due at once. */
+  stepped(segment: Segment): void {
+    if (segment === this.#head) this.#emitDue(segment);
+  }
+
+  /**
+   * Reads one borrowed chunk of the backend's stream.
+   * @throws ProtocolError when the backend does not speak the protocol; the connection is then beyond use.
+   */
+  receive(chunk: Buffer): void {
+    const framer = this.#framer;
+    framer.push(chunk);
+    while (framer.next()) {
+      const type = framer.type;
+      if (!framer.first) this.#continue(framer.buffer, framer.start, framer.end, framer.last);
+      else if (NEEDS_LOOK[type] === 1) this.#look(type, framer.buffer, framer.start, framer.end, framer.last);
+      else this.#pass(type, framer.buffer, framer.start, framer.end);
+    }
+    this.#flushSlab(false);
+  }
+
+  /** Takes out everything owed, first the head: the connection is lost. */
+  abandon(): Segment[] {
+    const head = this.#head;
+    const all = head === null ? [] : [head, ...this.#queue];
+    this.#head = null;
+    this.#queue.length = 0;
+    this.#slab = null;
+    return all;
+  }
+
+  #begin(segment: Segment): void {
+    if (segment.guard !== null && segment.guard.failure !== null) segment.discarding = true;
+    this.#capturedBytes = 0;
+    this.#emitDue(segment);
+  }
+
+  #emitDue(segment: Segment): void {
+    const script = segment.script;
+    if (script === null || segment.failed) return;
+    for (let step = script.current(); step?.action === 'emit'; step = script.current()) {
+      script.advance();
+      if (step.reply === null || segment.discarding || segment.mode !== 'forward') continue;
+      this.#flushSlab(false);
+      segment.sink.forward(segment, step.reply, 0, step.reply.length, false);
+    }
+  }
+
+  /** A message whose body nobody reads. */
+  #pass(type: number, buffer: Buffer, start: number, end: number): void {
+    const segment = this.#head;
+    if (segment === null) throw new ProtocolError('backend_protocol_violation', `unexpected message type 0x${type.toString(16)} outside any query`);
+    let forwarded = segment.mode === 'forward' && !segment.discarding;
+    if (ENDS_STEP[type] === 1) {
+      segment.copyIn = false;
+      const script = segment.script;
+      if (script !== null && !segment.failed) {
+        const step = script.current();
+        if (step === null) throw new ProtocolError('backend_protocol_violation', `unexpected message type 0x${type.toString(16)}: no request draws it`);
+        if (step.action === 'drop') forwarded = false;
+        script.advance();
+        this.#passing = forwarded;
+        if (forwarded) this.#extendSlab(buffer, start, end);
+        if (script.current()?.action === 'emit') this.#emitDue(segment);
+        return;
+      }
+    } else if (segment.mode === 'capture' && type === BACKEND.dataRow) this.#capture(segment, buffer, start, end);
+    this.#passing = forwarded;
+    if (forwarded) this.#extendSlab(buffer, start, end);
+  }
+
+  /** A later piece of a message that is longer than its chunk. */
+  #continue(buffer: Buffer, start: number, end: number, _last: boolean): void {
+    if (this.#passing) this.#extendSlab(buffer, start, end);
+    else if (this.#head?.mode === 'capture' && this.#head.captured.length > 0) this.#capture(this.#head, buffer, start, end);
+  }
+
+  #look(type: number, buffer: Buffer, start: number, end: number, whole: boolean): void {
+    const segment = this.#head;
+    const forwarded = segment !== null && segment.mode === 'forward' && !segment.discarding;
+    this.#passing = false;
+    switch (type) {
+      case BACKEND.readyForQuery:
+        this.#complete(segment, buffer, start, end, forwarded);
+        return;
+      case BACKEND.errorResponse:
+        this.#error(segment, buffer, start, end);
+        return;
+      case BACKEND.parameterStatus: {
+        if (!whole) throw new ProtocolError('backend_protocol_violation', 'ParameterStatus is too long');
+        const { name, value } = decodeParameterStatus(buffer, start, end);
+        this.#owner.parameterChanged(name, value);
+        if (forwarded && segment.sink.parameter(name, value)) this.#extendSlab(buffer, start, end);
+        return;
+      }
+      case BACKEND.notificationResponse:
+        this.#flushSlab(false);
+        this.#owner.notification(buffer, start, end);
+        return;
+      case BACKEND.noticeResponse:
+        this.#passing = forwarded;
+        if (forwarded) this.#extendSlab(buffer, start, end);
+        return;
+      default:
+        if (segment === null) throw new ProtocolError('backend_protocol_violation', 'COPY outside any query');
+        segment.copyIn = true;
+        this.#passing = forwarded;
+        if (forwarded) this.#extendSlab(buffer, start, end);
+    }
+  }
+
+  #error(segment: Segment | null, buffer: Buffer, start: number, end: number): void {
+    if (segment === null) {
+      this.#owner.farewell(buffer, start, end);
+      return;
+    }
+    if (segment.mode === 'forward') this.#emitDue(segment);
+    segment.failed = true;
+    segment.copyIn = false;
+    if (segment.mode === 'forward') {
+      if (!segment.discarding) segment.sink.error(segment, buffer, start, end);
+      if (segment.discarding) {
+        this.#slab = null;
+        return;
+      }
+      this.#passing = true;
+      this.#extendSlab(buffer, start, end);
+      return;
+    }
+    const guard = segment.guard;
+    if (guard !== null && guard.failure === null) guard.failure = Buffer.from(buffer.subarray(start, end));
+  }
+
+  #complete(segment: Segment | null, buffer: Buffer, start: number, end: number, forwarded: boolean): void {
+    const status = buffer[start + 5];
+    if (segment === null || status === undefined) throw new ProtocolError('backend_protocol_violation', 'unexpected ReadyForQuery');
+    this.#status = status;
+    if (segment.script !== null) {
+      if (segment.failed) segment.script.undoRest();
+      else if (segment.script.current() !== null) throw new ProtocolError('backend_protocol_violation', 'ReadyForQuery before all replies were given');
+    }
+    if (forwarded) {
+      this.#extendSlab(buffer, start, end);
+      this.#flushSlab(true);
+    } else this.#slab = null;
+    const next = this.#queue.shift() ?? null;
+    this.#head = next;
+    segment.sink.ready(segment, status);
+    if (next !== null && next === this.#head) this.#begin(next);
+  }
+
+  #capture(segment: Segment, buffer: Buffer, start: number, end: number): void {
+    this.#capturedBytes += end - start;
+    if (this.#capturedBytes > MAX_CAPTURED_BYTES) throw new ProtocolError('backend_protocol_violation', 'the answer to a question of our own is too long');
+    segment.captured.push(Buffer.from(buffer.subarray(start, end)));
+  }
+
+  #extendSlab(buffer: Buffer, start: number, end: number): void {
+    if (this.#slab === buffer && this.#slabEnd === start) {
+      this.#slabEnd = end;
+      return;
+    }
+    this.#flushSlab(false);
+    this.#slab = buffer;
+    this.#slabStart = start;
+    this.#slabEnd = end;
+  }
+
+  #flushSlab(final: boolean): void {
+    const slab = this.#slab;
+    const segment = this.#head;
+    if (slab === null || segment === null) return;
+    this.#slab = null;
+    segment.sink.forward(segment, slab, this.#slabStart, this.#slabEnd, final);
+  }
+}
+
+function tableOf(types: readonly number[]): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const type of types) table[type] = 1;
+  return table;
+}

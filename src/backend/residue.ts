@@ -1,0 +1,52 @@
+import { quoteLiteral } from './settings-prelude.ts';
+
+/**
+ * What may stay on a connection and cannot travel. `pg_catalog` is spelled out everywhere: the question is asked under the
+ * client's search_path and role, and none of it needs a grant.
+ */
+export type Residue =
+  | 'temporary object'
+  | 'advisory lock'
+  | 'listen'
+  | 'held cursor'
+  | 'prepared statement';
+
+/** Statements that pgweir itself prepared on the connection carry this prefix and are no residue. */
+export const STATEMENT_PREFIX = 'pgweir_';
+
+/**
+ * Asks a connection that is outside a transaction what is left on it. One row of five flags (`t`/`f`), then, when `settings`
+ * are wanted, a second query for the settings that were changed in the session.
+ * Sources: system views pg_locks, pg_cursors, pg_prepared_statements; functions pg_my_temp_schema, pg_listening_channels.
+ */
+export const RESIDUE_QUERY = `SELECT
+ pg_catalog.pg_my_temp_schema() <> 0 AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema()
+   UNION ALL SELECT FROM pg_catalog.pg_proc WHERE pronamespace = pg_catalog.pg_my_temp_schema()
+   UNION ALL SELECT FROM pg_catalog.pg_type WHERE typnamespace = pg_catalog.pg_my_temp_schema()),
+ EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory'),
+ EXISTS (SELECT FROM pg_catalog.pg_listening_channels()),
+ EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable),
+ EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name NOT LIKE 'pgweir\\_%')`;
+
+const ORDER: readonly Residue[] = ['temporary object', 'advisory lock', 'listen', 'held cursor', 'prepared statement'];
+
+/** Reads the answer to {@link RESIDUE_QUERY}; null when it is not one. */
+export function readResidue(row: readonly (string | null)[]): ReadonlySet<Residue> | null {
+  if (row.length !== ORDER.length || row.some((value) => value !== 't' && value !== 'f')) return null;
+  return new Set(ORDER.filter((_, index) => row[index] === 't'));
+}
+
+/**
+ * All settings that were changed in this session, as (name, value). Costs PostgreSQL about a millisecond. Role and session
+ * user are hidden from pg_settings, and so are placeholders of extensions that are not loaded: those a function sets without
+ * the session knowing their names stay unseen.
+ */
+export const CHANGED_SETTINGS_QUERY = `SELECT name, pg_catalog.current_setting(name, true) FROM pg_catalog.pg_settings
+ WHERE source = 'session' AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable', 'seed')
+ UNION ALL SELECT 'role', pg_catalog.current_setting('role')
+ UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text`;
+
+/** The present values of named settings, one row of as many columns; NULL for one that does not exist. */
+export function currentSettingsQuery(names: readonly string[]): string {
+  return `SELECT ${names.map((name) => `pg_catalog.current_setting(${quoteLiteral(name)}, true)`).join(', ')}`;
+}

@@ -1,0 +1,320 @@
+import type { Clock, Timer } from '../util/clock.ts';
+import { OperationalError } from '../util/errors.ts';
+
+/**
+ * A bounded pool that knows no PostgreSQL: of members that cost something to open, belong to a *kind* (they are
+ * interchangeable within it), and are lent to one borrower at a time. One pool per backend, so that the bound is on what
+ * the backend has to bear, whoever asks.
+ *
+ * Order of service: whoever gives a member back serves the longest waiter of the same kind, unless a waiter of another kind
+ * has waited longer than `FAIRNESS_MS`; then the member is closed to make room for that one. A full pool with idle members
+ * of other kinds closes the one idle longest. Members are lent last in, first out, so that those not needed grow old.
+ */
+export interface PoolMember<K> {
+  readonly kind: K;
+  /** False once it is beyond use; the pool never lends such a one. */
+  readonly usable: boolean;
+  readonly openedAtMs: number;
+  idleSinceMs: number;
+}
+
+export interface PoolOptions<K, M extends PoolMember<K>> {
+  readonly name: string;
+  readonly limits: PoolLimits;
+  readonly clock: Clock;
+  /** Opens one. Rejections are passed to the waiter on whose behalf it was opened. */
+  readonly open: (kind: K) => Promise<M>;
+  /** Ends one that the pool has let go of. */
+  readonly close: (member: M) => void;
+  /** Every call into waiters that does not come from a borrower runs inside this. */
+  readonly turn: (work: () => void) => void;
+}
+
+export interface PoolLimits {
+  readonly max: number;
+  readonly maxWaiters: number;
+  readonly waitTimeoutMs: number;
+  /** 0: never. */
+  readonly idleTimeoutMs: number;
+  readonly maxLifetimeMs: number;
+  readonly minIdle: number;
+}
+
+/** Somebody who waits for a member. Exactly one of the two is called, unless the wait is given up. */
+export interface Waiter<M> {
+  granted(member: M): void;
+  refused(error: Error): void;
+}
+
+interface Waiting<K, M> {
+  readonly kind: K;
+  readonly waiter: Waiter<M>;
+  readonly sinceMs: number;
+  readonly timer: Timer;
+  ended: boolean;
+}
+
+/** How long another kind's waiter may be passed by. Ours: about ten times what opening a connection takes. */
+const FAIRNESS_MS = 100;
+/** How often idle members are looked over. */
+const SWEEP_MS = 1000;
+
+export interface PoolCounts {
+  readonly idle: number;
+  readonly lent: number;
+  readonly opening: number;
+  readonly waiting: number;
+}
+
+export class Pool<K, M extends PoolMember<K>> {
+  readonly #options: PoolOptions<K, M>;
+  #limits: PoolLimits;
+  readonly #idle: M[] = [];
+  readonly #lent = new Set<M>();
+  readonly #waiting: Waiting<K, M>[] = [];
+  /** Kinds being opened, one entry each. */
+  readonly #opening: K[] = [];
+  #sweeper: Timer | null = null;
+  #closed = false;
+
+  constructor(options: PoolOptions<K, M>) {
+    this.#options = options;
+    this.#limits = options.limits;
+    this.#sweepLater();
+  }
+
+  get counts(): PoolCounts {
+    return { idle: this.#idle.length, lent: this.#lent.size, opening: this.#opening.length, waiting: this.#waiting.length };
+  }
+
+  /** Members that are lent, or have somebody on the way to them: what balancing weighs. */
+  get load(): number {
+    return this.#lent.size + this.#waiting.length;
+  }
+
+  /** New bounds, for a reload; what is over them goes when it is next idle. */
+  limitsChanged(limits: PoolLimits): void {
+    this.#limits = limits;
+  }
+
+  /** Lends an idle member of the kind at once, or returns null. `prefer` picks among several. */
+  take(kind: K, prefer: (member: M) => boolean): M | null {
+    const idle = this.#idle;
+    let found = -1;
+    for (let index = idle.length - 1; index >= 0; index--) {
+      const member = idle[index] as M;
+      if (member.kind !== kind || !member.usable) continue;
+      if (prefer(member)) {
+        found = index;
+        break;
+      }
+      if (found === -1) found = index;
+    }
+    if (found === -1) return null;
+    const member = idle[found] as M;
+    if (found === idle.length - 1) idle.pop();
+    else idle.splice(found, 1);
+    this.#lent.add(member);
+    return member;
+  }
+
+  /**
+   * Waits for a member of the kind. Returns how to give up waiting.
+   * Refuses through the waiter: `too_many_waiters`, `pool_wait_timeout`, or what opening failed with.
+   */
+  wait(kind: K, waiter: Waiter<M>): () => void {
+    if (this.#closed || this.#waiting.length >= this.#limits.maxWaiters) {
+      waiter.refused(
+        this.#closed
+          ? new OperationalError('shutting_down', 'terminating connection due to administrator command')
+          : new OperationalError('too_many_waiters', `too many clients wait for a connection to ${this.#options.name}`),
+      );
+      return () => undefined;
+    }
+    const waiting: Waiting<K, M> = {
+      kind,
+      waiter,
+      sinceMs: this.#options.clock.now(),
+      timer: this.#options.clock.after(this.#limits.waitTimeoutMs, () => this.#timedOut(waiting)),
+      ended: false,
+    };
+    this.#waiting.push(waiting);
+    this.#openFor(kind);
+    return () => this.#endWait(waiting);
+  }
+
+  /** Takes a lent member back. An unusable one is closed. */
+  give(member: M): void {
+    if (!this.#lent.delete(member)) return;
+    const now = this.#options.clock.now();
+    member.idleSinceMs = now;
+    if (!member.usable || this.#closed || this.#tooOld(member, now) || this.#size() >= this.#limits.max) {
+      this.#options.close(member);
+      this.#serveNext();
+      return;
+    }
+    const oldest = this.#waiting[0];
+    if (oldest === undefined) {
+      this.#idle.push(member);
+      return;
+    }
+    const same = oldest.kind === member.kind ? oldest : this.#waiting.find((waiting) => waiting.kind === member.kind);
+    if (same === undefined || (same !== oldest && now - oldest.sinceMs > FAIRNESS_MS)) {
+      this.#options.close(member);
+      this.#openFor(oldest.kind);
+      return;
+    }
+    this.#grant(same, member);
+  }
+
+  /** Forgets a member that ended by itself, lent or idle. */
+  lost(member: M): void {
+    if (!this.#lent.delete(member)) {
+      const index = this.#idle.indexOf(member);
+      if (index === -1) return;
+      this.#idle.splice(index, 1);
+    }
+    this.#serveNext();
+  }
+
+  /** Closes idle members, all or those that the filter names; lent ones go when they are given back unusable. */
+  closeIdle(which: (member: M) => boolean = () => true): void {
+    for (let index = this.#idle.length - 1; index >= 0; index--) {
+      const member = this.#idle[index] as M;
+      if (!which(member)) continue;
+      this.#idle.splice(index, 1);
+      this.#options.close(member);
+    }
+  }
+
+  /** Refuses everybody who waits, for instance because the backend is gone and another should be asked. */
+  refuseWaiters(error: Error): void {
+    for (const waiting of this.#waiting.splice(0)) this.#refuse(waiting, error);
+  }
+
+  /** Ends the pool: idle members are closed, lent ones when they come back, waiters refused. */
+  close(): void {
+    this.#closed = true;
+    this.#sweeper?.cancel();
+    this.closeIdle();
+    this.refuseWaiters(new OperationalError('shutting_down', 'terminating connection due to administrator command'));
+  }
+
+  members(): { readonly idle: readonly M[]; readonly lent: ReadonlySet<M> } {
+    return { idle: this.#idle, lent: this.#lent };
+  }
+
+  #size(): number {
+    return this.#idle.length + this.#lent.size + this.#opening.length;
+  }
+
+  #tooOld(member: M, now: number): boolean {
+    return this.#limits.maxLifetimeMs > 0 && now - member.openedAtMs > this.#limits.maxLifetimeMs;
+  }
+
+  #serveNext(): void {
+    const oldest = this.#waiting[0];
+    if (oldest !== undefined) this.#openFor(oldest.kind);
+  }
+
+  /** Opens a member of the kind if more of it wait than are being opened and there is room. */
+  #openFor(kind: K): void {
+    const waiting = this.#waiting.reduce((count, entry) => count + (entry.kind === kind ? 1 : 0), 0);
+    const opening = this.#opening.reduce((count, entry) => count + (entry === kind ? 1 : 0), 0);
+    if (opening >= waiting || this.#closed) return;
+    if (this.#size() >= this.#limits.max && !this.#evictOther(kind)) return;
+    this.#opening.push(kind);
+    this.#options.open(kind).then(
+      (member) => this.#options.turn(() => this.#opened(kind, member)),
+      (error: unknown) => this.#options.turn(() => this.#openFailed(kind, error)),
+    );
+  }
+
+  /** Closes the idle member of another kind that has been idle longest. */
+  #evictOther(kind: K): boolean {
+    const index = this.#idle.findIndex((member) => member.kind !== kind);
+    if (index === -1) return false;
+    const [member] = this.#idle.splice(index, 1);
+    if (member !== undefined) this.#options.close(member);
+    return true;
+  }
+
+  #opened(kind: K, member: M): void {
+    this.#opening.splice(this.#opening.indexOf(kind), 1);
+    this.#lent.add(member);
+    this.give(member);
+  }
+
+  #openFailed(kind: K, error: unknown): void {
+    this.#opening.splice(this.#opening.indexOf(kind), 1);
+    const waiting = this.#waiting.find((entry) => entry.kind === kind);
+    if (waiting !== undefined) {
+      this.#remove(waiting);
+      this.#refuse(waiting, error instanceof Error ? error : new Error(String(error)));
+    }
+    this.#serveNext();
+  }
+
+  #grant(waiting: Waiting<K, M>, member: M): void {
+    this.#remove(waiting);
+    waiting.ended = true;
+    waiting.timer.cancel();
+    this.#lent.add(member);
+    waiting.waiter.granted(member);
+  }
+
+  #refuse(waiting: Waiting<K, M>, error: Error): void {
+    if (waiting.ended) return;
+    waiting.ended = true;
+    waiting.timer.cancel();
+    waiting.waiter.refused(error);
+  }
+
+  #timedOut(waiting: Waiting<K, M>): void {
+    this.#remove(waiting);
+    this.#options.turn(() =>
+      this.#refuse(
+        waiting,
+        new OperationalError(
+          'pool_wait_timeout',
+          `no connection to ${this.#options.name} became free within ${this.#limits.waitTimeoutMs} ms`,
+          { hint: 'Raise pool.max_per_backend or pool.wait_timeout, or look for long transactions.' },
+        ),
+      ),
+    );
+  }
+
+  #endWait(waiting: Waiting<K, M>): void {
+    if (waiting.ended) return;
+    waiting.ended = true;
+    waiting.timer.cancel();
+    this.#remove(waiting);
+  }
+
+  #remove(waiting: Waiting<K, M>): void {
+    const index = this.#waiting.indexOf(waiting);
+    if (index !== -1) this.#waiting.splice(index, 1);
+  }
+
+  #sweepLater(): void {
+    this.#sweeper = this.#options.clock.after(SWEEP_MS, () => {
+      if (this.#closed) return;
+      this.#options.turn(() => this.#sweep());
+      this.#sweepLater();
+    });
+  }
+
+  /** Closes what is too old or was idle too long, oldest first, down to `minIdle` of each kind. */
+  #sweep(): void {
+    const now = this.#options.clock.now();
+    const ofKind = new Map<K, number>();
+    for (const member of this.#idle) ofKind.set(member.kind, (ofKind.get(member.kind) ?? 0) + 1);
+    this.closeIdle((member) => {
+      const others = (ofKind.get(member.kind) ?? 0) - 1;
+      const stale = this.#limits.idleTimeoutMs > 0 && now - member.idleSinceMs > this.#limits.idleTimeoutMs;
+      const goes = this.#tooOld(member, now) || (stale && others >= this.#limits.minIdle);
+      if (goes) ofKind.set(member.kind, others);
+      return goes;
+    });
+  }
+}

@@ -1,0 +1,59 @@
+import type { BackendConnection } from '../backend/connection.ts';
+import type { Catalog } from '../sql/catalog.ts';
+import type { Facts } from '../sql/facts.ts';
+import type { View } from '../topology/view.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+
+/** The client's socket, as a session sees it. */
+export interface ClientPort {
+  /** Gathers bytes for this turn's write; borrowed until the turn ends. */
+  send(slice: Buffer, start: number, end: number): void;
+  /** Stops and resumes the flow of bytes into `Session.receive`; one chunk may still come after a pause. */
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Ends the connection once what was sent has left. */
+  end(): void;
+}
+
+/** Somebody who waits for a connection. Exactly one of the two is called, inside a turn, unless the wait is given up. */
+export interface LeaseWaiter {
+  granted(connection: BackendConnection): void;
+  refused(error: Error): void;
+}
+
+/** Leases of the session's user, database and startup parameters. A lease is the exclusive right to a connection. */
+export interface LeasePort {
+  /** A connection that is free now, with these settings if there is one. */
+  take(backend: number, settings: SettingsSet): BackendConnection | null;
+  /** Waits for one; returns how to give up waiting. */
+  wait(backend: number, waiter: LeaseWaiter): () => void;
+  /** Gives a clean connection back: idle, nothing owed, no residue. Exactly once for each lease. */
+  give(connection: BackendConnection): void;
+  /** Gives a connection back that must not be used again. */
+  discard(connection: BackendConnection): void;
+  /** Work under way on a backend, for balancing. */
+  load(backend: number): number;
+}
+
+/** The topology, and what the session tells it. */
+export interface TopologyPort {
+  view(): View;
+  /** Somebody uses the backends: probe at the quick interval. */
+  noteTraffic(): void;
+  /** An error is evidence that roles or health changed. */
+  suspect(backend: number, cause: string): void;
+  /** Probes until some replica is fresh through `fenceMs`, at most `timeoutMs`; calls back inside a turn. Returns how to give up. */
+  awaitFresh(fenceMs: number, timeoutMs: number, done: (reached: boolean) => void): () => void;
+}
+
+/** Knowledge of statements in the session's database. */
+export interface StatementPort {
+  catalog(): Catalog;
+  facts(text: string, catalog: Catalog, scan: ScanMode): Facts;
+  /** A standby refused this text, although it was classified as a read. */
+  learn(text: string, scan: ScanMode): void;
+  /** DDL passed. */
+  catalogChanged(): void;
+}
+
+export type ScanMode = 'standard' | 'unsafe strings' | 'unsafe encoding';

@@ -1,0 +1,139 @@
+import { STATEMENT_PREFIX } from '../backend/residue.ts';
+import { OperationalError } from '../util/errors.ts';
+
+/**
+ * A statement as pgweir knows it: one per distinct (text, parameter types) of the whole process, whatever its clients call
+ * it. On backend connections it has one name of its own.
+ */
+export class PreparedStatement {
+  readonly id: number;
+  /** Its name on backend connections. */
+  readonly backendName: Buffer;
+  readonly text: string;
+  /** Number and OIDs of the parameter types as the client sent them. */
+  readonly types: Buffer;
+  readonly key: string;
+  users = 0;
+
+  constructor(id: number, text: string, types: Buffer, key: string) {
+    this.id = id;
+    this.backendName = Buffer.from(`${STATEMENT_PREFIX}${id}`, 'latin1');
+    this.text = text;
+    this.types = types;
+    this.key = key;
+  }
+
+  /** Roughly what it occupies, in bytes. */
+  get bytes(): number {
+    return 2 * this.text.length + this.types.length + 200;
+  }
+}
+
+/** All prepared statements of the process, bounded by their bytes. A statement lives while a session has it. */
+export class StatementRegistry {
+  readonly #byKey = new Map<string, PreparedStatement>();
+  readonly #maxBytes: number;
+  #nextId = 1;
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * The statement for a text; the caller has it from now on and must `release` it.
+   * @throws OperationalError `statement_memory` when the bound is reached
+   */
+  acquire(text: string, typesSlice: Buffer): PreparedStatement {
+    const key = typesSlice.length === 2 ? text : `${typesSlice.toString('latin1')}\0${text}`;
+    let statement = this.#byKey.get(key);
+    if (statement === undefined) {
+      statement = new PreparedStatement(this.#nextId++, text, Buffer.from(typesSlice), key);
+      if (this.#bytes + statement.bytes > this.#maxBytes) {
+        throw new OperationalError('statement_memory', 'out of memory for prepared statements', {
+          detail: `The prepared statements of all clients have reached limits.statement_bytes (${this.#maxBytes} bytes).`,
+        });
+      }
+      this.#bytes += statement.bytes;
+      this.#byKey.set(key, statement);
+    }
+    statement.users++;
+    return statement;
+  }
+
+  release(statement: PreparedStatement): void {
+    if (--statement.users > 0) return;
+    this.#byKey.delete(statement.key);
+    this.#bytes -= statement.bytes;
+  }
+}
+
+/** The prepared statements of one session, by the client's names; the empty name is the unnamed statement. */
+export class SessionStatements {
+  readonly #registry: StatementRegistry;
+  readonly #maxStatements: number;
+  readonly #byName = new Map<string, PreparedStatement>();
+
+  constructor(registry: StatementRegistry, maxStatements: number) {
+    this.#registry = registry;
+    this.#maxStatements = maxStatements;
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  get(name: string): PreparedStatement | null {
+    return this.#byName.get(name) ?? null;
+  }
+
+  /**
+   * Gives a name to a statement, which is acquired for it.
+   * @throws OperationalError `too_many_statements`
+   */
+  define(name: string, text: string, typesSlice: Buffer): PreparedStatement {
+    if (this.#byName.size >= this.#maxStatements && !this.#byName.has(name)) {
+      throw new OperationalError('statement_memory', 'too many prepared statements', {
+        detail: `A client may have ${this.#maxStatements} (limits.statements_per_client).`,
+        hint: 'Close statements that are no longer needed.',
+      });
+    }
+    const statement = this.#registry.acquire(text, typesSlice);
+    this.#forget(name);
+    this.#byName.set(name, statement);
+    return statement;
+  }
+
+  /** Puts back what a name meant before, after PostgreSQL refused or skipped the message that changed it. */
+  restore(name: string, previous: PreparedStatement | null): void {
+    if (previous === (this.#byName.get(name) ?? null)) return;
+    if (previous !== null) previous.users++;
+    this.#forget(name);
+    if (previous !== null) this.#byName.set(name, previous);
+  }
+
+  remove(name: string): void {
+    this.#forget(name);
+    this.#byName.delete(name);
+  }
+
+  clear(): void {
+    for (const statement of this.#byName.values()) this.#registry.release(statement);
+    this.#byName.clear();
+  }
+
+  #forget(name: string): void {
+    const old = this.#byName.get(name);
+    if (old === undefined) return;
+    this.#byName.delete(name);
+    this.#registry.release(old);
+  }
+}

@@ -1,0 +1,42 @@
+/** A socket with something gathered to write. */
+export interface Flushable {
+  /** Writes what was gathered, in one write. Returns false when the kernel did not take all of it at once. */
+  flush(): boolean;
+}
+
+/**
+ * One write per socket per turn. Everything that handles an event of the outside (bytes came, a timer fired, a connection
+ * became free) runs between `enter` and `leave`; sockets that gathered bytes meanwhile are flushed when the outermost
+ * `leave` is reached. So what one chunk of a client's pipeline causes leaves in one write, and so does everything that one
+ * chunk of a backend brings for one client.
+ */
+export class Turn {
+  #depth = 0;
+  readonly #dirty: Flushable[] = [];
+  #tookAll = true;
+
+  enter(): void {
+    this.#depth++;
+  }
+
+  /** Returns false when some write of this turn was not taken whole: borrowed bytes are then still referenced. */
+  leave(): boolean {
+    if (--this.#depth > 0) return true;
+    this.#tookAll = true;
+    // Flushing may gather more (a drain handler); the list is walked until nothing is left.
+    for (let index = 0; index < this.#dirty.length; index++) {
+      if (this.#dirty[index]?.flush() === false) this.#tookAll = false;
+    }
+    this.#dirty.length = 0;
+    return this.#tookAll;
+  }
+
+  /** To be called when a socket has gathered its first bytes. Only inside a turn. */
+  gathered(socket: Flushable): void {
+    this.#dirty.push(socket);
+  }
+
+  get running(): boolean {
+    return this.#depth > 0;
+  }
+}
