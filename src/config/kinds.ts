@@ -77,7 +77,7 @@ export function integer(about: About, bounds: { min: number; max: number }): z.Z
 }
 
 export function oneOf<const T extends string>(choices: readonly T[], about: About): z.ZodType<T> {
-  return leaf({ 'x-kind': choices.join(' \\| '), anyOf: [{ enum: choices }, ENV_REFERENCE] }, about, (raw) => {
+  return leaf({ 'x-kind': 'choice', anyOf: [{ enum: choices }, ENV_REFERENCE] }, about, (raw) => {
     const choice = choices.find((candidate) => candidate === raw);
     if (choice !== undefined) return choice;
     const meant = typeof raw === 'string' ? nearest(raw, choices) : null;
@@ -86,7 +86,7 @@ export function oneOf<const T extends string>(choices: readonly T[], about: Abou
 }
 
 export function flag(about: About): z.ZodType<boolean> {
-  return leaf({ 'x-kind': 'true \\| false', anyOf: [{ type: 'boolean' }, ENV_REFERENCE] }, about, (raw) => {
+  return leaf({ 'x-kind': 'true or false', anyOf: [{ type: 'boolean' }, ENV_REFERENCE] }, about, (raw) => {
     if (raw === true || raw === 'true') return true;
     return raw === false || raw === 'false' ? false : new Wrong('must be true or false');
   });
@@ -145,10 +145,14 @@ export function secret(
   return inline;
 }
 
-/** Left out, empty or `off`: null. */
+/** Left out: null. */
 export function optional<T>(kind: z.ZodType<T>): z.ZodType<T | null> {
-  const offToNull = (raw: unknown): unknown => (raw === 'off' ? null : raw);
-  return z.preprocess(offToNull, z.nullable(kind)).meta({ 'x-off': true }).prefault('off');
+  return kind.optional().transform((value): T | null => value ?? null);
+}
+
+/** Left out or `off`: null. Not for free text, in which `off` may be a name. */
+export function optionalOrOff<T>(kind: z.ZodType<T>): z.ZodType<T | null> {
+  return z.preprocess((raw) => (raw === 'off' ? undefined : raw), optional(kind)).meta({ 'x-off': true });
 }
 
 function leaf<T>(json: Json, about: About, read: (raw: unknown) => T | Wrong): z.ZodType<T> {

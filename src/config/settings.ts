@@ -1,7 +1,20 @@
 import type { z } from 'zod';
 import { checkNetwork, formatAddress } from './address.ts';
 import { type Check, group, list } from './groups.ts';
-import { address, duration, type Files, file, flag, integer, oneOf, optional, secret, size, text } from './kinds.ts';
+import {
+  address,
+  duration,
+  type Files,
+  file,
+  flag,
+  integer,
+  oneOf,
+  optional,
+  optionalOrOff,
+  secret,
+  size,
+  text,
+} from './kinds.ts';
 
 /**
  * Every setting of pgweir, declared once. From here derive {@link Config}, validation, `config/schema.json` and
@@ -28,7 +41,7 @@ export function declareSettings(files: Files) {
       listen: listenSettings(),
       backends: backendsSettings(),
       backendTls: backendTlsSettings(files),
-      tls: optional(tlsSettings(files)),
+      tls: optionalOrOff(tlsSettings(files)),
       monitor: monitorSettings(files),
       auth: authSettings(files),
       routing: routingSettings(),
@@ -261,7 +274,7 @@ function authSettings(files: Files) {
         { description: 'Users known here. All others are looked up with `query`.', min: 0, fallback: [] },
         unique(({ name }) => name, 'is the name of an earlier user', 'name'),
       ),
-      query: optional(query).prefault({}),
+      query: optionalOrOff(query).prefault({}),
     },
     { description: 'Who may log in, and how.' },
   ).prefault({});
@@ -284,7 +297,7 @@ function routingSettings() {
   return group(
     {
       maxLagMs: duration({ description: 'A replica that is further behind is not read from.', default: '5s' }, { minMs: 1 }),
-      maxLagBytes: optional(
+      maxLagBytes: optionalOrOff(
         size(
           { description: 'A replica with more of the WAL still to replay is not read from.' },
           { minBytes: 1, maxBytes: Number.MAX_SAFE_INTEGER },
@@ -360,7 +373,7 @@ function limitsSettings() {
   return group(
     {
       clients: integer({ description: 'Clients connected at the same time.', default: 10_000 }, { min: 1, max: MAX_COUNT }),
-      clientsPerUser: optional(
+      clientsPerUser: optionalOrOff(
         integer({ description: 'Clients of one user connected at the same time.' }, { min: 1, max: MAX_COUNT }),
       ),
       loginTimeoutMs: duration({ description: 'A client must have logged in within this time.', default: '60s' }, { minMs: 100 }),

@@ -1,0 +1,67 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import type { Environment } from './environment.ts';
+import type { Files } from './kinds.ts';
+import type { Path, Problem } from './problem.ts';
+import type { Config } from './settings.ts';
+import { type Validation, validateConfig } from './validate.ts';
+
+/** No file of a configuration is longer; what is longer was not meant. */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The one impure part of this folder: reads a configuration and what it names (secrets, certificates) from files and the
+ * environment. Certificates are tried together with their keys, so that a pair that does not fit is found here and not
+ * at the first handshake. Never throws for anything that is wrong outside.
+ */
+export function loadConfig(path: string, env: Environment): Validation {
+  let text: string;
+  try {
+    text = readText(path);
+  } catch (error) {
+    const message = `cannot read the configuration (${errorCode(error)})`;
+    return { kind: 'invalid', problems: [{ path: '', place: null, message }] };
+  }
+  const folder = dirname(resolve(path));
+  const files: Files = { resolve: (name) => resolve(folder, name), read: readText };
+  const validation = validateConfig(text, { env, files });
+  if (validation.kind === 'invalid') return validation;
+  const problems = certificateProblems(validation.config, validation.locate);
+  return problems.length === 0 ? validation : { kind: 'invalid', problems };
+}
+
+function readText(path: string): string {
+  if (statSync(path).size > MAX_FILE_BYTES) throw Object.assign(new Error('too long'), { code: 'longer than 4 MiB' });
+  return readFileSync(path, 'utf8');
+}
+
+function certificateProblems(config: Config, locate: (path: Path) => Problem['place']): Problem[] {
+  const problems: Problem[] = [];
+  for (const [name, settings] of [
+    ['tls', config.tls],
+    ['backend_tls', config.backendTls],
+  ] as const) {
+    if (settings === null) continue;
+    const { certFile, keyFile, caFile } = settings;
+    const attempt = (key: string, options: { cert?: string; key?: string; ca?: string }): boolean => {
+      try {
+        createSecureContext(options);
+        return true;
+      } catch (error) {
+        const message = `does not hold what it should (${errorCode(error)})`;
+        problems.push({ path: `${name}.${key}`, place: locate([name, key]), message });
+        return false;
+      }
+    };
+    if (caFile !== null) attempt('ca_file', { ca: readText(caFile) });
+    if (certFile === null || keyFile === null) continue;
+    const cert = readText(certFile);
+    if (attempt('cert_file', { cert })) attempt('key_file', { cert, key: readText(keyFile) });
+  }
+  return problems;
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+}
