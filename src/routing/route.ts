@@ -13,6 +13,7 @@ export type RouteReason =
   | 'read-only listener'
   | 'hint'
   | 'setting'
+  | 'rule'
   | 'read-only transaction'
   | 'serializable transaction'
   | 'read-write transaction'

@@ -30,6 +30,13 @@ export interface BackendView {
   readonly problem: Problem | null;
   /** Latest instant whose primary state the replica is known to contain; -Infinity when unknown. Infinity for the primary. */
   readonly freshThroughMs: number;
+  /** After this instant the observation says nothing any more, even if no newer view came: decisions compare it with now. */
+  readonly expiresAtMs: number;
+  /**
+   * Grows whenever the continuity of the node was lost (its connection to the monitor broke). A standby that crashed may
+   * come back in an older state, so what a session saw there before holds only within one incarnation.
+   */
+  readonly incarnation: number;
   /** `now - freshThrough` at the time of the view, null when unknown; 0 for the primary. For humans and metrics. */
   readonly lagMs: number | null;
   readonly lagBytes: number | null;
@@ -49,6 +56,8 @@ export type Problem =
   | 'login refused'
   | 'wrong system identifier'
   | 'fenced'
+  | 'read-only'
+  | 'timeline not proven'
   | 'lag unknown'
   | 'lag over max_lag'
   | 'lag over max_lag_bytes'
