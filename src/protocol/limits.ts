@@ -4,10 +4,10 @@ import { BACKEND, FRONTEND } from './codes.ts';
 export const PQ_LARGE_MESSAGE_LIMIT = 0x3fff_ffff;
 
 /** Largest length field of a message without data. Source: src/include/libpq/libpq.h. */
-export const PQ_SMALL_MESSAGE_LIMIT = 10_000;
+const PQ_SMALL_MESSAGE_LIMIT = 10_000;
 
 /** Largest length field of a password or SASL message. Source: PG_MAX_AUTH_TOKEN_LENGTH in src/include/libpq/auth.h. */
-export const PG_MAX_AUTH_TOKEN_LENGTH = 65_535;
+const PG_MAX_AUTH_TOKEN_LENGTH = 65_535;
 
 /** Largest startup packet behind its length field. Source: MAX_STARTUP_PACKET_LENGTH in src/include/libpq/pqcomm.h. */
 export const MAX_STARTUP_PACKET_LENGTH = 10_000;
@@ -32,7 +32,7 @@ const BACKEND_LOGIN_LIMIT = 2_000;
 const PARAMETER_STATUS_LIMIT = 1_048_576;
 
 /** The whole message, however long its type may be. */
-export const WHOLE = 0xffff_ffff;
+const WHOLE = 0xffff_ffff;
 
 /**
  * What a framer demands of each message type, indexed by type byte. Plain tables, since they are read for every message.

@@ -1,11 +1,12 @@
-import { stringEnd, writeLength } from './bytes.ts';
+import { allocateMessage, stringEnd, writeLength } from './bytes.ts';
+import { FRONTEND, TARGET } from './codes.ts';
 import { PQ_LARGE_MESSAGE_LIMIT } from './limits.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 /**
  * Gives a Bind or a Parse another statement name without copying its body: `head` is sent in place of
- * `buffer[start, restStart)`; everything from `restStart` on, later pieces included, goes out as it came. (A Describe or a
- * Close is nothing but its name: encode it anew.)
+ * `buffer[start, restStart)`; everything from `restStart` on, later pieces included, goes out as it came. A Describe or a
+ * Close is nothing but its name and is replaced whole. Names here are bytes, kept ready by whoever renames.
  */
 export interface Rewritten {
   readonly head: Buffer;
@@ -38,6 +39,24 @@ export function rewriteBind(piece: Piece, name: Buffer): Rewritten {
  */
 export function rewriteParse(piece: Piece, name: Buffer): Rewritten {
   return replaceName(piece, piece.start + HEADER_BYTES, name);
+}
+
+/** Describes the statement called `name` (without its zero). */
+export function encodeDescribeStatement(name: Buffer): Buffer {
+  return statementMessage(FRONTEND.describe, name);
+}
+
+/** Closes the statement called `name` (without its zero). */
+export function encodeCloseStatement(name: Buffer): Buffer {
+  return statementMessage(FRONTEND.close, name);
+}
+
+function statementMessage(type: number, name: Buffer): Buffer {
+  const message = allocateMessage(type, 1 + name.length + 1);
+  message[5] = TARGET.statement;
+  name.copy(message, 6);
+  message[6 + name.length] = 0;
+  return message;
 }
 
 function replaceName(piece: Piece, nameStart: number, name: Buffer): Rewritten {

@@ -4,10 +4,16 @@ import { allocateMessage, writeLength, writeString } from '../../../src/protocol
 import { FRONTEND } from '../../../src/protocol/codes.ts';
 import { Framer } from '../../../src/protocol/framer.ts';
 import { decodeBindNames, decodeParse } from '../../../src/protocol/frontend-decoders.ts';
-import { encodeParse } from '../../../src/protocol/frontend-encoders.ts';
+import { encodeClose, encodeDescribe, encodeParse } from '../../../src/protocol/frontend-encoders.ts';
 import { clientRules } from '../../../src/protocol/limits.ts';
 import { ProtocolError } from '../../../src/protocol/protocol-error.ts';
-import { type Piece, rewriteBind, rewriteParse } from '../../../src/protocol/rewrite.ts';
+import {
+  encodeCloseStatement,
+  encodeDescribeStatement,
+  type Piece,
+  rewriteBind,
+  rewriteParse,
+} from '../../../src/protocol/rewrite.ts';
 import { cutAt, cutsWithin } from '../../support/cuts.ts';
 
 const name = fc.string({ unit: fc.integer({ min: 1, max: 255 }).map((byte) => String.fromCharCode(byte)), maxLength: 100 });
@@ -62,6 +68,16 @@ describe('a rewritten message (T-REWRITE-LEN, T-BIND-PORTAL)', () => {
         const after = Buffer.concat([head, before.subarray(restStart)]);
         expect(after.equals(encodeParse(renamed, text, types))).toBe(true);
         expect(decodeParse(after, 0, after.length).name).toBe(renamed);
+      }),
+    );
+  });
+
+  test('Describe, Close: are those that a client with the new name would have sent', () => {
+    fc.assert(
+      fc.property(name, (renamed) => {
+        const bytes = Buffer.from(renamed, 'latin1');
+        expect(encodeDescribeStatement(bytes).equals(encodeDescribe('statement', renamed))).toBe(true);
+        expect(encodeCloseStatement(bytes).equals(encodeClose('statement', renamed))).toBe(true);
       }),
     );
   });
