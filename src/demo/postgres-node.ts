@@ -43,7 +43,7 @@ export class PostgresNode {
   readonly logFile: string;
   readonly #options: NodeOptions;
   #process: ChildProcess | null = null;
-  #paused: number[] = [];
+  #pausedChildren: number[] = [];
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -108,7 +108,7 @@ export class PostgresNode {
     const children = childrenOf(postmaster);
     signal(postmaster, 'SIGKILL');
     for (const child of children) signal(child, 'SIGKILL');
-    this.#paused = [];
+    this.#forgetPaused();
     await ended;
     while (children.some((pid) => signal(pid, 'SIGKILL') && isAlive(pid))) await sleep(POLL_MS);
     await this.#clearCrash();
@@ -119,13 +119,17 @@ export class PostgresNode {
     const postmaster = this.pid;
     if (postmaster === null) throw new Error(`${this.name} does not run`);
     signal(postmaster, 'SIGSTOP');
-    this.#paused = [postmaster, ...childrenOf(postmaster)];
-    for (const pid of this.#paused) signal(pid, 'SIGSTOP');
+    this.#pausedChildren = childrenOf(postmaster);
+    for (const pid of this.#pausedChildren) {
+      signal(pid, 'SIGSTOP');
+      this.#options.watchdog.add(pid); // frozen, it would not hear the postmaster's order to end
+    }
   }
 
   resume(): void {
-    for (const pid of this.#paused) signal(pid, 'SIGCONT');
-    this.#paused = [];
+    if (this.pid !== null) signal(this.pid, 'SIGCONT');
+    for (const pid of this.#pausedChildren) signal(pid, 'SIGCONT');
+    this.#forgetPaused();
   }
 
   /** Runs `sql` on a connection of its own; the rows of the last statement, as `pg` decodes them. */
@@ -179,6 +183,11 @@ export class PostgresNode {
   /** The last lines of the server's log. */
   log(lines = 20): string {
     return existsSync(this.logFile) ? readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n') : '';
+  }
+
+  #forgetPaused(): void {
+    for (const pid of this.#pausedChildren) this.#options.watchdog.remove(pid);
+    this.#pausedChildren = [];
   }
 
   #ended(): Promise<unknown> | null {
