@@ -1,7 +1,10 @@
 import { BACKEND, FRONTEND } from './codes.ts';
 
+/** PostgreSQL's bound on one piece of memory. Source: MaxAllocSize in src/include/utils/memutils.h. */
+const MAX_ALLOC_SIZE = 0x3fff_ffff;
+
 /** Largest length field of a message that carries data. Source: src/include/libpq/libpq.h. */
-export const PQ_LARGE_MESSAGE_LIMIT = 0x3fff_ffff;
+export const PQ_LARGE_MESSAGE_LIMIT = MAX_ALLOC_SIZE - 1;
 
 /** Largest length field of a message without data. Source: src/include/libpq/libpq.h. */
 const PQ_SMALL_MESSAGE_LIMIT = 10_000;
@@ -17,10 +20,10 @@ export const MIN_CANCEL_KEY_BYTES = 4;
 export const MAX_CANCEL_KEY_BYTES = 256;
 
 /**
- * Largest length field of a backend's message with data. A backend builds messages in a StringInfo, whose bound is
- * MaxAllocSize (src/include/utils/memutils.h), and the length field counts its own four bytes on top.
+ * Largest length field of a backend's message with data. A backend builds the body in a StringInfo, which ends in a zero
+ * of its own (src/common/stringinfo.c); the length field counts its own four bytes on top.
  */
-const BACKEND_LARGE_LIMIT = 0x3fff_ffff + 4;
+const BACKEND_LARGE_LIMIT = MAX_ALLOC_SIZE - 1 + 4;
 
 /** libpq takes the stream for lost when another than the data messages is longer. Source: pqParseInput3 in fe-protocol3.c. */
 const BACKEND_SMALL_LIMIT = 30_000;

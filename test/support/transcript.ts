@@ -68,6 +68,16 @@ export function tell(side: Side, bytes: Buffer): Told | null {
   }
 }
 
+/** A message of a client by its name and fields: `clientMessage('Bind', '', 's1', [], ['7'], [])`. */
+export function clientMessage(name: string, ...args: readonly unknown[]): Buffer {
+  return writeTold('C', { name, args });
+}
+
+/** A message of a backend by its name and fields: `backendMessage('DataRow', ['1', null])`. */
+export function backendMessage(name: string, ...args: readonly unknown[]): Buffer {
+  return writeTold('S', { name, args });
+}
+
 /** Hides what differs from run to run: process ids, keys, salts, proofs, and where in PostgreSQL an error arose. */
 export const withoutChance: Normalise = (told) => {
   switch (told.name) {
