@@ -37,7 +37,8 @@ import { decodeStartupPacket, encodeCancelRequest, encodeStartup } from '../../s
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { withTrueLength } from '../support/codec-case.ts';
 import { clientMessage, printTranscript, withoutChance } from '../support/transcript.ts';
-import { type Message, resultOf, WireClient, type WireOptions } from '../support/wire-client.ts';
+import { WireClient, type WireOptions } from '../support/wire-client.ts';
+import { type Message, resultOf } from '../support/wire-message.ts';
 
 /** What this floor says and understands, held against a real PostgreSQL: its bytes, its answers, its words. */
 let cluster: Cluster;

@@ -3,8 +3,9 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { PROTOCOL_3_0 } from '../../src/protocol/codes.ts';
-import { clientMessage, type Line, printTranscript, splitStream, tell } from './transcript.ts';
-import { logIn, WireError } from './wire-login.ts';
+import { clientMessage, type Line, printTranscript, splitStream } from './transcript.ts';
+import { logIn } from './wire-login.ts';
+import { Message, resultOf, type WireResult } from './wire-message.ts';
 
 export interface WireOptions {
   readonly host: string;
@@ -25,43 +26,9 @@ export interface WireOptions {
   readonly timeoutMs?: number;
 }
 
-/** What a query gave: the rows of all its statements, in text. */
-export interface WireResult {
-  readonly columns: readonly string[];
-  readonly rows: readonly (readonly (string | null)[])[];
-  readonly tags: readonly string[];
-}
-
 const DEFAULT_TIMEOUT_MS = 5_000;
 /** How much of a conversation is kept for the message of a failure. */
 const KEPT_LINES = 300;
-
-/** One message of the other side. */
-export class Message {
-  readonly bytes: Buffer;
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
-
-  /** Name of the protocol page; of nothing known, `hex`. */
-  get name(): string {
-    return tell('S', this.bytes)?.name ?? 'hex';
-  }
-
-  /** Fields in the order of the protocol page; see transcript.ts. */
-  get args(): readonly unknown[] {
-    return tell('S', this.bytes)?.args ?? [];
-  }
-
-  get body(): Buffer {
-    return this.bytes.subarray(5);
-  }
-
-  toString(): string {
-    return printTranscript([{ side: 'S', bytes: this.bytes }]);
-  }
-}
 
 /**
  * A client that says exactly what a test wants said, in the pieces it wants. Every wait ends in time, with a message that
@@ -350,18 +317,4 @@ export class WireClient implements Disposable {
   #complaint(what: string): Error {
     return new Error(`${what}; the conversation was:\n${this.transcript()}`, { cause: this.#failure ?? undefined });
   }
-}
-
-/** Gathers a reply up to ReadyForQuery. @throws WireError with the first error */
-export function resultOf(messages: readonly Message[]): WireResult {
-  const error = messages.find((message) => message.name === 'ErrorResponse');
-  if (error !== undefined) throw new WireError(error);
-  const argsOf = (name: string) => messages.filter((message) => message.name === name).map((message) => message.args[0]);
-  return {
-    columns: ((argsOf('RowDescription').at(-1) as unknown[] | undefined) ?? []).map((column) =>
-      String(Array.isArray(column) ? column[0] : column),
-    ),
-    rows: argsOf('DataRow') as (string | null)[][],
-    tags: argsOf('CommandComplete').map(String),
-  };
 }

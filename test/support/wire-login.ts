@@ -1,23 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
-import { decodeErrorFields, type ErrorFields } from '../../src/protocol/error-response.ts';
 import { clientMessage } from './transcript.ts';
-import type { Message, WireClient } from './wire-client.ts';
-
-/** The other side answered with an ErrorResponse. */
-export class WireError extends Error {
-  override readonly name = 'WireError';
-  readonly fields: ErrorFields;
-
-  constructor(response: Message) {
-    const fields = decodeErrorFields(response.bytes, 0, response.bytes.length);
-    super(`${fields.severity} ${fields.sqlstate}: ${fields.message}`);
-    this.fields = fields;
-  }
-
-  get sqlstate(): string {
-    return this.fields.sqlstate ?? '';
-  }
-}
+import type { WireClient } from './wire-client.ts';
+import { WireError } from './wire-message.ts';
 
 /**
  * Proves who the client is, by whichever way is asked for, and reads on to the first ReadyForQuery. Written for the tests

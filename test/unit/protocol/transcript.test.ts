@@ -12,7 +12,15 @@ import { encodeErrorResponse } from '../../../src/protocol/error-response.ts';
 import { encodeBind, encodeParse, encodePassword, encodeQuery, SYNC } from '../../../src/protocol/frontend-encoders.ts';
 import { encodeCancelRequest, encodeStartup, SSL_REQUEST } from '../../../src/protocol/startup-messages.ts';
 import { withTrueLength } from '../../support/codec-case.ts';
-import { type Line, parseTranscript, printTranscript, splitStream, withoutChance } from '../../support/transcript.ts';
+import {
+  backendMessage,
+  clientMessage,
+  type Line,
+  parseTranscript,
+  printTranscript,
+  splitStream,
+  withoutChance,
+} from '../../support/transcript.ts';
 
 const CONVERSATION: readonly Line[] = [
   { side: 'C', bytes: SSL_REQUEST },
@@ -104,4 +112,16 @@ test('a stream is split into its messages, and what is left over comes last', ()
   const stream = Buffer.concat([...said, cancel ?? SYNC, garbage ?? SYNC]);
   expect(splitStream('C', stream).map((line) => line.bytes)).toEqual([...said, cancel, garbage]);
   expect(splitStream('S', Buffer.from('Z\0\0\0\x02xx')).length).toBe(1);
+});
+
+test('what the tests know of the protocol agrees with what pgweir writes', () => {
+  expect(clientMessage('Parse', 's', 'q', [23])).toEqual(encodeParse('s', 'q', [23]));
+  expect(clientMessage('Bind', 'p', 's', [], [], [])).toEqual(encodeBind('p', 's'));
+  expect(clientMessage('StartupMessage', '3.2', 'user', 'app')).toEqual(encodeStartup(PROTOCOL_3_2, [['user', 'app']]));
+  expect(backendMessage('RowDescription', ['a', 'b'])).toEqual(encodeRowDescription(['a', 'b']));
+  expect(backendMessage('DataRow', ['a', null])).toEqual(encodeDataRow(['a', null]));
+  expect(backendMessage('BackendKeyData', 42, 'keys')).toEqual(encodeBackendKeyData(42, Buffer.from('keys')));
+  expect(backendMessage('ErrorResponse', { S: 'ERROR', V: 'ERROR', C: '26000', M: 'm' })).toEqual(
+    encodeErrorResponse({ sqlstate: '26000', message: 'm' }),
+  );
 });
