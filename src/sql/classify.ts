@@ -1,0 +1,54 @@
+import type { EffectReason, Facts } from './facts.ts';
+import type { Findings } from './findings.ts';
+import { parse } from './parser.ts';
+import { collectStatement } from './statements.ts';
+
+/** What a text shows without a catalog; a reason why nothing is known of it otherwise. */
+export type Classification =
+  | { readonly kind: 'findings'; readonly findings: Findings }
+  | { readonly kind: 'opaque'; readonly reason: OpaqueReason };
+
+export type OpaqueReason = Extract<
+  EffectReason,
+  'text does not parse' | 'text too long to parse' | 'encoding not safe to scan' | 'learned'
+>;
+
+/** Parses and walks all statements of a byte-as-char text. Never throws for any text. */
+export function classify(text: string): Classification {
+  const outcome = parse(text);
+  if (outcome.kind === 'failure') return { kind: 'opaque', reason: outcome.reason };
+  try {
+    const statements = outcome.statements.map(collectStatement);
+    return { kind: 'findings', findings: { statements, literalMatters: statements.some((s) => s.literalMatters) } };
+  } catch (error) {
+    // The tree is deeper than our own stack.
+    if (error instanceof RangeError) return { kind: 'opaque', reason: 'text too long to parse' };
+    throw error;
+  }
+}
+
+const OPAQUE: ReadonlyMap<OpaqueReason, Facts> = new Map(
+  (['text does not parse', 'text too long to parse', 'encoding not safe to scan', 'learned'] as const).map((reason) => [
+    reason,
+    opaque(reason),
+  ]),
+);
+
+function opaque(reason: OpaqueReason): Facts {
+  return {
+    effect: 'unknown',
+    reason,
+    subject: null,
+    statements: [{ kind: 'query' }],
+    hint: null,
+    callsVolatile: true,
+    sessionState: null,
+    residue: new Set(['unknown']),
+    changesCatalog: false,
+  };
+}
+
+/** The facts of a text that could not be looked into: it may be anything, so it goes to the primary. */
+export function opaqueFacts(reason: OpaqueReason): Facts {
+  return OPAQUE.get(reason) ?? opaque(reason);
+}

@@ -1,0 +1,70 @@
+import type { Effect, EffectReason, ResidueRisk, SessionStateRead, StatementFacts } from './facts.ts';
+import { outranks } from './verdict.ts';
+
+/** The name of a function, relation or type as the text has it: byte-as-char, `schema` null when not given. */
+export interface ObjectName {
+  readonly schema: string | null;
+  readonly name: string;
+}
+
+/** What one statement shows without any catalog. `resolve.ts` turns it into facts. */
+export interface StatementFindings {
+  readonly facts: StatementFacts;
+  /** From the grammar alone; 'read' until an object says otherwise. */
+  readonly effect: Effect;
+  readonly reason: EffectReason;
+  readonly subject: string | null;
+  readonly functions: readonly ObjectName[];
+  /** Read from. */
+  readonly relations: readonly ObjectName[];
+  /** Written to: their triggers, defaults and rules run. */
+  readonly targets: readonly ObjectName[];
+  /** Names without schema. */
+  readonly operators: ReadonlySet<string>;
+  /** Types cast to. */
+  readonly types: readonly ObjectName[];
+  /** `x.name`, which calls the function `name` when `x` has no such column. */
+  readonly fields: ReadonlySet<string>;
+  readonly residue: ReadonlySet<ResidueRisk>;
+  readonly callsVolatile: boolean;
+  readonly sessionState: SessionStateRead | null;
+  readonly changesCatalog: boolean;
+}
+
+export interface Findings {
+  readonly statements: readonly StatementFindings[];
+  /** A literal's value matters: these findings hold for this text only, not for its shape. */
+  readonly literalMatters: boolean;
+}
+
+/** Collects the findings of one statement while its tree is walked. */
+export class Collector implements StatementFindings {
+  facts: StatementFacts = { kind: 'query' };
+  effect: Effect = 'read';
+  reason: EffectReason = 'plain read';
+  subject: string | null = null;
+  readonly functions: ObjectName[] = [];
+  readonly relations: ObjectName[] = [];
+  readonly targets: ObjectName[] = [];
+  readonly operators = new Set<string>();
+  readonly types: ObjectName[] = [];
+  readonly fields = new Set<string>();
+  readonly residue = new Set<ResidueRisk>();
+  callsVolatile = false;
+  sessionState: SessionStateRead | null = null;
+  changesCatalog = false;
+  literalMatters = false;
+
+  /** The stronger effect stays; of equals, the first. */
+  is(effect: Effect, reason: EffectReason, subject: string | null = null): void {
+    if (!outranks(effect, this.effect)) return;
+    this.effect = effect;
+    this.reason = reason;
+    this.subject = subject;
+  }
+
+  /** What a read of this kind is called, if it stays a read. */
+  readAs(reason: EffectReason): void {
+    if (this.effect === 'read') this.reason = reason;
+  }
+}
