@@ -1,0 +1,76 @@
+import type { ConnectionOptions } from 'node:tls';
+import pg from 'pg';
+import type { Secret } from '../util/secret.ts';
+import { type BackendTls, tlsConnectionOptions } from './tls.ts';
+
+/** Where pgweir asks questions of its own. Ordinary text. */
+export interface PgClientOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: Secret | null;
+  readonly database: string;
+  readonly tls: BackendTls;
+  /** For connecting, and for each query. */
+  readonly timeoutMs: number;
+  /** Shown in `pg_stat_activity`. */
+  readonly applicationName: string;
+}
+
+/**
+ * A connected client of `pg` for questions of pgweir's own, with the meanings of `sslmode`. Its `error` event has a
+ * listener, so that a lost idle connection does no harm; use `end` to learn of it.
+ *
+ * @throws Error as `pg` reports it
+ */
+export async function connectPg(options: PgClientOptions): Promise<pg.Client> {
+  const [first, second] = encryptions(options.tls, options.host);
+  try {
+    return await connect(options, first);
+  } catch (error) {
+    if (second === undefined) throw error;
+    return await connect(options, second);
+  }
+}
+
+type Encryption = false | ConnectionOptions;
+
+function encryptions(tls: BackendTls, host: string): [Encryption, Encryption?] {
+  const options = tlsConnectionOptions(tls, host);
+  switch (tls.mode) {
+    case 'disable':
+      return [false];
+    case 'allow':
+      return [false, options];
+    case 'prefer':
+      return [options, false];
+    default:
+      return [options];
+  }
+}
+
+async function connect(options: PgClientOptions, ssl: Encryption): Promise<pg.Client> {
+  const { host, port, user, password, database, timeoutMs, applicationName } = options;
+  const client = new pg.Client({
+    host,
+    port,
+    user,
+    database,
+    ssl,
+    // An empty text, because `pg` would take a missing one from the environment or from ~/.pgpass.
+    password: password?.reveal() ?? '',
+    connectionTimeoutMillis: timeoutMs,
+    query_timeout: timeoutMs,
+    application_name: applicationName,
+    keepAlive: true,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    // Also ends the socket of a connection that was timed out half way.
+    void client.end().catch(() => undefined);
+    throw error;
+  }
+  return client;
+}
