@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { BenchCase } from './cases.ts';
+import { quantile } from './statistics.ts';
+
+/** Where pgbench connects to. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+}
+
+export interface PgbenchRun {
+  readonly transactions: number;
+  /** Without the time for the first connections, as pgbench reckons. */
+  readonly tps: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+const THREADS = 2;
+const WORKLOADS = {
+  'read-only': ['-b', 'select-only'],
+  'read-write': ['-b', 'tpcb-like'],
+  connect: ['-b', 'select-only', '-C'],
+} as const;
+
+/** The one program that loads all subjects: Debian's, in a directory for its logs. */
+export class Pgbench {
+  readonly #program: string;
+  readonly #directory: string;
+
+  constructor(program: string, directory: string) {
+    this.#program = program;
+    this.#directory = directory;
+  }
+
+  /** Creates and fills the four tables, on the primary. */
+  async initialize(target: Target, scale: number): Promise<void> {
+    await this.#run([...address(target), '-i', '-q', '-s', String(scale)]);
+  }
+
+  /** @throws Error with pgbench's complaint when a client was lost or a transaction failed. */
+  async run(target: Target, { workload, protocol, clients }: BenchCase, seconds: number): Promise<PgbenchRun> {
+    const logs = join(this.#directory, 'pgbench');
+    const size = ['-c', String(clients), '-j', String(Math.min(THREADS, clients)), '-T', String(seconds)];
+    try {
+      const output = await this.#run([
+        ...address(target),
+        '-n',
+        '-M',
+        protocol,
+        ...WORKLOADS[workload],
+        ...size,
+        '-l',
+        '--log-prefix',
+        logs,
+      ]);
+      const failed = number(output, /^number of failed transactions: (\d+)/m);
+      if (failed > 0) throw new Error(`${failed} transactions failed`);
+      const latencies = readLatencies(globSync(`${logs}.*`));
+      return {
+        transactions: number(output, /^number of transactions actually processed: (\d+)/m),
+        tps: number(output, /^tps = ([\d.]+)/m),
+        p50Ms: quantile(latencies, 0.5) / 1000,
+        p99Ms: quantile(latencies, 0.99) / 1000,
+      };
+    } finally {
+      for (const file of globSync(`${logs}.*`)) rmSync(file);
+    }
+  }
+
+  async #run(args: readonly string[]): Promise<string> {
+    const child = spawn(this.#program, args, { cwd: this.#directory, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [output, complaints, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    if (code !== 0) throw new Error(complaint(complaints) ?? `pgbench ended with ${code}`);
+    return output;
+  }
+}
+
+function address({ host, port, database }: Target): string[] {
+  return ['-h', host, '-p', String(port), '-U', 'postgres', database];
+}
+
+function number(output: string, pattern: RegExp): number {
+  const value = Number(pattern.exec(output)?.[1] ?? Number.NaN);
+  if (Number.isNaN(value)) throw new Error(`pgbench did not say ${pattern.source}`);
+  return value;
+}
+
+/** The first line that tells what went wrong. */
+function complaint(text: string): string | null {
+  return text.split('\n').find((line) => /error|fatal|aborted/i.test(line)) ?? null;
+}
+
+/** Microseconds of every transaction, ascending: the third field of each line (pgbench, "Per-Transaction Logging"). */
+function readLatencies(files: readonly string[]): Float64Array {
+  const latencies: number[] = [];
+  for (const file of files) {
+    for (const line of readFileSync(file, 'latin1').split('\n')) if (line !== '') latencies.push(Number(line.split(' ', 3)[2]));
+  }
+  return Float64Array.from(latencies).sort();
+}
