@@ -1,42 +1,32 @@
-import { destination, pino, stdTimeFunctions } from 'pino';
+import { write } from 'node:fs';
+import { pino, stdTimeFunctions } from 'pino';
 import { BugError } from './assert.ts';
 import { OperationalError } from './errors.ts';
 import { Secret } from './secret.ts';
 import type { LogFields, LogLevel, Telemetry } from './telemetry.ts';
 
-/** What waits to be written when the reader of the log is slow; what comes on top is dropped. */
-const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
-
 /** An error's causes are shown this deep. */
 const MAX_CAUSES = 4;
 
-/** Where lines go. */
-export interface LogStream {
-  write(line: string): void;
-  /** Writes out what is buffered. */
-  flushSync?(): void;
-}
-
 /**
  * The log of the process: one JSON object per line, with `level`, `time` (ISO 8601, UTC), `event`, and the fields of the
- * event. Writes happen in the background, so a slow reader never blocks.
+ * event.
  */
 export class Logger implements Telemetry {
   readonly #pino: pino.Logger;
-  readonly #stream: LogStream;
 
-  /** @param stream by default the standard output. */
-  constructor(level: LogLevel, stream: LogStream = destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })) {
-    this.#stream = stream;
+  /** @param output takes whole lines, newline included. */
+  constructor(level: LogLevel, output: { write(line: string): void }) {
     const options = {
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label: string) => ({ level: label }) },
-      // Instead of pino's own, which shows every property of an error.
+      // pino would show every property of an error in `err`, and its message a second time: fields are plain already.
+      errorKey: 'event',
       serializers: { err: (value: unknown) => value },
     };
-    this.#pino = pino(options, stream);
+    this.#pino = pino(options, output);
   }
 
   log(level: LogLevel, event: string, fields?: LogFields): void {
@@ -48,14 +38,68 @@ export class Logger implements Telemetry {
   setLevel(level: LogLevel): void {
     this.#pino.level = level;
   }
+}
 
-  /** Writes out what is buffered: for the end of the process. */
-  flush(): void {
-    try {
-      this.#stream.flushSync?.();
-    } catch {
-      // The reader of the log is gone, and with it the only place to say so.
+/** What waits to be written when the reader of the log is slow; what comes on top is dropped and counted. */
+const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024;
+
+/** A pipe that is full is tried again after this long. */
+const RETRY_MS = 20;
+
+/**
+ * Writes lines to a file descriptor in the background, in order, so that a slow or stopped reader of the log never blocks
+ * and never fills the memory. Lines that are written while one is on its way travel together. When the reader is gone,
+ * lines vanish. (pino's own stream never returns from flushing to a reader that is gone.)
+ */
+export class LineWriter {
+  readonly #descriptor: number;
+  #current: Buffer | null = null;
+  #waiting = '';
+  #dropped = 0;
+  #broken = false;
+  #idle: (() => void) | null = null;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  write(line: string): void {
+    if (this.#broken) return;
+    if (this.#waiting.length + line.length > MAX_WAITING_CHARACTERS) this.#dropped += 1;
+    else this.#waiting += line;
+    if (this.#current === null) this.#next();
+  }
+
+  /** Resolves when everything is written, or cannot be, or `timeoutMs` have passed. */
+  async end(timeoutMs: number): Promise<void> {
+    if (this.#current === null) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+      setTimeout(resolve, timeoutMs).unref();
+    });
+  }
+
+  #next(): void {
+    if (this.#dropped > 0 && this.#waiting === '') {
+      this.#waiting = `${JSON.stringify({ level: 'warn', event: 'log_lines_dropped', count: this.#dropped })}\n`;
+      this.#dropped = 0;
     }
+    this.#current = this.#waiting === '' || this.#broken ? null : Buffer.from(this.#waiting);
+    this.#waiting = '';
+    if (this.#current === null) this.#idle?.();
+    else this.#send(this.#current);
+  }
+
+  #send(bytes: Buffer): void {
+    this.#current = bytes;
+    write(this.#descriptor, bytes, (error, written) => {
+      if (error?.code === 'EAGAIN') setTimeout(() => this.#send(bytes), RETRY_MS).unref();
+      else if (error === null && written < bytes.length) this.#send(bytes.subarray(written));
+      else {
+        this.#broken = error !== null;
+        this.#next();
+      }
+    });
   }
 }
 
