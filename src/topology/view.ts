@@ -37,7 +37,7 @@ export interface BackendView {
    * come back in an older state, so what a session saw there before holds only within one incarnation.
    */
   readonly incarnation: number;
-  /** `now - freshThrough` at the time of the view, null when unknown; 0 for the primary. For humans and metrics. */
+  /** From when the replica was last asked back to freshThrough, null when unknown; 0 for the primary. For humans and metrics. */
   readonly lagMs: number | null;
   readonly lagBytes: number | null;
   /** Last known position: insert position of the primary, replay position of a replica. */
@@ -67,4 +67,26 @@ export type Problem =
 /** Where decisions read the current view. */
 export interface ViewSource {
   current(): View;
+}
+
+/** What the floors above tell and ask the monitor. Every call is cheap and returns at once. */
+export interface Topology extends ViewSource {
+  /** There is traffic: keep observing closely. Meant to be called for each batch. */
+  noteTraffic(): void;
+  /** Evidence that a backend may be gone or has changed its role: all are probed at once. */
+  suspect(index: number, cause: string): void;
+  /**
+   * Waits until some usable replica is fresh through `fenceMs`, and has the topology probed until then. Null when waiting
+   * is pointless or too many wait already; the callback is never called then, and never before this returns.
+   */
+  waitForFence(fenceMs: number, deadlineMs: number, callback: FenceCallback): FenceWait | null;
+}
+
+/** Called once: whether a replica reached the fence, which the current view then shows, or the time was over. */
+export type FenceCallback = (reached: boolean) => void;
+
+/** A read that waits. */
+export interface FenceWait {
+  /** Stops waiting: the callback is not called any more. Harmless when it was. */
+  cancel(): void;
 }
