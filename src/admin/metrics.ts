@@ -10,12 +10,19 @@ import type { LabelCounter } from '../util/counter.ts';
 import { ERRORS } from '../util/errors.ts';
 import type { Histogram } from '../util/histogram.ts';
 import { counter, gauge, histogram, type Metric } from './metric.ts';
-import { type AdminSources, CLIENT_STATES, CONNECTION_STATES, type PoolStats } from './ports.ts';
+import { type AdminSources, CLIENT_STATES, CONNECTION_STATES } from './ports.ts';
+import { isUp } from './readiness.ts';
 
 const BACKENDS: readonly Metric[] = [
-  gauge('pgweir_backend_up', ['backend', 'role'], '1 while the last probe succeeded and has not expired.', ({ views }, emit) => {
-    for (const backend of views.current().backends) emit(backend.up ? 1 : 0, backend.name, backend.role);
-  }),
+  gauge(
+    'pgweir_backend_up',
+    ['backend', 'role'],
+    '1 while the last probe succeeded and has not expired.',
+    ({ views, clock }, emit) => {
+      const nowMs = clock.now();
+      for (const backend of views.current().backends) emit(isUp(backend, nowMs) ? 1 : 0, backend.name, backend.role);
+    },
+  ),
   gauge(
     'pgweir_backend_role',
     ['backend', 'role'],
@@ -81,37 +88,34 @@ const POOLS: readonly Metric[] = [
     ['backend', 'state'],
     'Connections to the backend by what they are doing.',
     (sources, emit) => {
-      for (const state of CONNECTION_STATES) {
-        for (const [backend, sum] of perBackend(sources, (pool) => pool.connections[state])) emit(sum, backend, state);
+      for (const { backend, connections } of sources.pools()) {
+        for (const state of CONNECTION_STATES) emit(connections[state], backend, state);
       }
     },
   ),
+  gauge('pgweir_backend_connections_limit', ['backend'], 'The most connections to the backend.', (sources, emit) => {
+    for (const { backend, limit } of sources.pools()) emit(limit, backend);
+  }),
   gauge('pgweir_pool_waiters', ['backend'], 'Work that waits for a connection to the backend.', (sources, emit) => {
-    for (const [backend, sum] of perBackend(sources, (pool) => pool.waiters)) emit(sum, backend);
+    for (const { backend, waiters } of sources.pools()) emit(waiters, backend);
   }),
   counter(
     'pgweir_backend_connections_opened_total',
     ['backend'],
     'Connections that were opened and logged in.',
-    (sources, emit) => {
-      for (const [backend, sum] of perBackend(sources, (pool) => pool.opened)) emit(sum, backend);
-    },
+    (sources, emit) => emitPerBackend(sources, sources.measures.connectionsOpened, emit),
   ),
   counter(
     'pgweir_backend_connections_closed_total',
     ['backend'],
     'Connections that ended, whoever ended them.',
-    (sources, emit) => {
-      for (const [backend, sum] of perBackend(sources, (pool) => pool.closed)) emit(sum, backend);
-    },
+    (sources, emit) => emitPerBackend(sources, sources.measures.connectionsClosed, emit),
   ),
   counter(
     'pgweir_backend_connections_failed_total',
     ['backend'],
     'Connections that could not be opened or logged in.',
-    (sources, emit) => {
-      for (const [backend, sum] of perBackend(sources, (pool) => pool.failed)) emit(sum, backend);
-    },
+    (sources, emit) => emitPerBackend(sources, sources.measures.connectionsFailed, emit),
   ),
   histogram('pgweir_pool_wait_seconds', [], 'How long work waited for a backend connection.', ({ measures }, emit) =>
     emit(measures.waitTime),
@@ -283,9 +287,9 @@ function emitEach(counts: LabelCounter, emit: (value: number, label: string) => 
   for (const [label, count] of counts.entries()) emit(count, label);
 }
 
-/** Sums over the pools of each backend, with a zero for a backend that has no pool yet. */
-function perBackend(sources: AdminSources, read: (pool: PoolStats) => number): Map<string, number> {
-  const sums = new Map(sources.views.current().backends.map(({ name }) => [name, 0]));
-  for (const pool of sources.pools()) sums.set(pool.backend, (sums.get(pool.backend) ?? 0) + read(pool));
-  return sums;
+/** Each backend of the view has a number from its start; one that has left the configuration keeps the one it had. */
+function emitPerBackend({ views }: AdminSources, counts: LabelCounter, emit: (value: number, backend: string) => void): void {
+  const names = new Set(views.current().backends.map(({ name }) => name));
+  for (const name of names) emit(counts.get(name), name);
+  for (const [name, count] of counts.entries()) if (!names.has(name)) emit(count, name);
 }

@@ -4,6 +4,7 @@ import type { Histogram } from '../util/histogram.ts';
 import { Html, html } from './html.ts';
 import { humanBytes, humanCount, humanDuration } from './human.ts';
 import { type AdminSources, CLIENT_STATES, type PoolStats } from './ports.ts';
+import { isUp } from './readiness.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
@@ -47,25 +48,20 @@ ${clientLine(sources)}
 
 function backendTable(sources: AdminSources): Html {
   const view = sources.views.current();
-  const pools = [...sources.pools()];
+  const pools = new Map(Array.from(sources.pools(), (pool) => [pool.backend, pool]));
   const splitBrain = view.splitBrain ? html`<p class="bad">More than one backend takes writes.</p>` : html``;
   return html`<h2>Backends</h2>${splitBrain}
 <table><tr><th>name<th>address<th>role<th>state<th class="n">lag<th class="n">behind<th class="n">active<th class="n">idle<th class="n">waiting</tr>
-${view.backends.map((backend) =>
-  backendRow(
-    backend,
-    pools.filter((pool) => pool.backend === backend.name),
-  ),
-)}
+${view.backends.map((backend) => backendRow(backend, pools.get(backend.name), sources.clock.now()))}
 </table>`;
 }
 
-function backendRow(backend: BackendView, pools: readonly PoolStats[]): Html {
-  const sum = (read: (pool: PoolStats) => number) => pools.reduce((total, pool) => total + read(pool), 0);
-  const state = backend.problem === null ? html`<td class="good">in use` : html`<td class="bad">${backend.problem}`;
+function backendRow(backend: BackendView, pool: PoolStats | undefined, nowMs: number): Html {
+  const problem = backend.problem ?? (isUp(backend, nowMs) ? null : 'observation expired');
+  const state = problem === null ? html`<td class="good">in use` : html`<td class="bad">${problem}`;
   return html`<tr><td>${backend.name}<td>${backend.host}:${backend.port}<td>${backend.role}${state}
 <td class="n">${backend.lagMs === null ? '?' : humanDuration(backend.lagMs / 1000)}<td class="n">${backend.lagBytes === null ? '?' : humanBytes(backend.lagBytes)}
-<td class="n">${sum((pool) => pool.connections.active)}<td class="n">${sum((pool) => pool.connections.idle)}<td class="n">${sum((pool) => pool.waiters)}</tr>`;
+<td class="n">${pool?.connections.active ?? 0}<td class="n">${pool?.connections.idle ?? 0}<td class="n">${pool?.waiters ?? 0}</tr>`;
 }
 
 function routeTable({ measures }: AdminSources): Html {

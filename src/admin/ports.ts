@@ -1,4 +1,5 @@
 import type { ViewSource } from '../topology/view.ts';
+import type { Clock } from '../util/clock.ts';
 import type { Histogram } from '../util/histogram.ts';
 import type { Measures } from '../util/measures.ts';
 
@@ -12,7 +13,8 @@ export interface AdminSources {
   readonly measures: Measures;
   readonly views: ViewSource;
   readonly eventLoopDelay: Histogram;
-  /** One row for each pool, that is for each (user, database, backend) in use. */
+  readonly clock: Clock;
+  /** One row for each backend that has a pool. */
   pools(): Iterable<PoolStats>;
   clients(): ClientStats;
   statementCache(): StatementCacheStats;
@@ -20,20 +22,17 @@ export interface AdminSources {
 }
 
 export interface PoolStats {
+  /** The backend's name. */
   readonly backend: string;
-  readonly database: string;
-  readonly user: string;
   readonly connections: Readonly<Record<ConnectionState, number>>;
   /** Work that waits for a connection. */
   readonly waiters: number;
-  /** Since the pool exists. A pool that goes away takes its numbers to its backend's next pool or keeps them in its directory. */
-  readonly opened: number;
-  readonly closed: number;
-  /** Connections that could not be opened or logged in. */
-  readonly failed: number;
+  /** The most connections to this backend. */
+  readonly limit: number;
 }
 
-export const CONNECTION_STATES = ['connecting', 'idle', 'active', 'quarantined', 'closing'] as const;
+/** `active`: lent to a session. `quarantined`: lent to nobody while a cancel request is on its way to it. */
+export const CONNECTION_STATES = ['connecting', 'idle', 'active', 'quarantined'] as const;
 export type ConnectionState = (typeof CONNECTION_STATES)[number];
 
 export interface ClientStats {

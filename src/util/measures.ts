@@ -23,6 +23,11 @@ export class Measures {
   /** Reads that waited for a replica to be fresh enough, by outcome. */
   readonly fenceWaits = new LabelCounter();
 
+  /** Backend connections, by the name of the backend: logged in; ended, whoever ended them; could not be opened or logged in. */
+  readonly connectionsOpened = new LabelCounter();
+  readonly connectionsClosed = new LabelCounter();
+  readonly connectionsFailed = new LabelCounter();
+
   /** Seconds from a batch's arrival until the last byte of its reply was received, by where it ran. */
   readonly queryTimePrimary = new Histogram();
   readonly queryTimeReplica = new Histogram();

@@ -13,6 +13,8 @@ export function backend(index: number, differences: Partial<BackendView> = {}): 
     role: index === 0 ? 'primary' : 'replica',
     up: true,
     problem: null,
+    expiresAtMs: Number.POSITIVE_INFINITY,
+    incarnation: 1,
     freshThroughMs: index === 0 ? Number.POSITIVE_INFINITY : 1000,
     lagMs: index === 0 ? 0 : 12.5,
     lagBytes: index === 0 ? 0 : 4096,
@@ -32,13 +34,9 @@ export function view(backends: readonly BackendView[], differences: Partial<View
 export function pool(name: string, differences: Partial<PoolStats> = {}): PoolStats {
   return {
     backend: name,
-    database: 'app',
-    user: 'app',
-    connections: { connecting: 0, idle: 0, active: 0, quarantined: 0, closing: 0 },
+    connections: { connecting: 0, idle: 0, active: 0, quarantined: 0 },
     waiters: 0,
-    opened: 0,
-    closed: 0,
-    failed: 0,
+    limit: 50,
     ...differences,
   };
 }
@@ -57,6 +55,7 @@ export function sources(): AdjustableSources {
     poolStats: [],
     views: { current: () => adjustable.view },
     eventLoopDelay: new Histogram(),
+    clock: { now: () => 5000, wallNow: () => 0, after: () => ({ cancel: () => undefined }) },
     pools: () => adjustable.poolStats,
     clients: () => ({
       states: { login: 0, idle: 7, active: 2, waiting: 1, 'idle in transaction': 0 },

@@ -16,7 +16,7 @@ async function start(port: number): Promise<HttpServer> {
     host: '127.0.0.1',
     port,
     sources: from,
-    readiness: new Readiness({ views: from.views, clock: realClock, needsPrimary: true, holdMs: 0, draining: () => draining }),
+    readiness: new Readiness({ views: from.views, clock: realClock, needsPrimary: true, draining: () => draining }),
     clock: realClock,
     telemetry: { log: (_level, event, fields) => logged.push({ event, fields }) },
   });
@@ -63,10 +63,10 @@ describe('what is there', () => {
 
   test('/readyz follows the topology and says why', async () => {
     expect((await get('/readyz')).status).toBe(200);
-    from.view = view([backend(0, { up: false, role: 'unknown', problem: 'unreachable' }), backend(1)]);
+    from.view = view([backend(0, { up: false, role: 'unknown', problem: 'unreachable' })]);
     const response = await get('/readyz');
     expect(response.status).toBe(503);
-    expect(await response.text()).toBe('no primary is known\n');
+    expect(await response.text()).toBe('no backend is reachable\n');
   });
 
   test('/readyz refuses while draining', async () => {

@@ -97,27 +97,40 @@ describe('a scrape', () => {
     ]);
   });
 
-  test('adds up the pools of a backend over users and databases, and shows zeros before there is a pool', async () => {
+  test('a backend whose last observation expired is not up, whatever it said', async () => {
     const from = sources();
-    const connections = { connecting: 1, idle: 2, active: 3, quarantined: 0, closing: 0 };
-    from.poolStats = [
-      pool('pg1', { connections, waiters: 4, opened: 9 }),
-      pool('pg1', { user: 'other', connections, opened: 1 }),
-    ];
-    const metrics = new Metrics(from);
-    expect(await samples(metrics, 'pgweir_backend_connections')).toContain(
-      'pgweir_backend_connections{backend="pg1",state="active"} 6',
-    );
-    expect(await samples(metrics, 'pgweir_backend_connections')).toContain(
-      'pgweir_backend_connections{backend="pg2",state="active"} 0',
-    );
-    expect(await samples(metrics, 'pgweir_pool_waiters')).toEqual([
-      'pgweir_pool_waiters{backend="pg1"} 4',
-      'pgweir_pool_waiters{backend="pg2"} 0',
+    from.view = view([backend(0, { expiresAtMs: 5000 }), backend(1, { expiresAtMs: 4999 })]);
+    expect(await samples(new Metrics(from), 'pgweir_backend_up')).toEqual([
+      'pgweir_backend_up{backend="pg1",role="primary"} 1',
+      'pgweir_backend_up{backend="pg2",role="replica"} 0',
     ]);
-    expect(await samples(metrics, 'pgweir_backend_connections_opened_total')).toContain(
-      'pgweir_backend_connections_opened_total{backend="pg1"} 10',
-    );
+  });
+
+  test('shows the connections of each pool by state', async () => {
+    const from = sources();
+    from.poolStats = [pool('pg1', { connections: { connecting: 1, idle: 2, active: 3, quarantined: 0 }, waiters: 4, limit: 7 })];
+    const metrics = new Metrics(from);
+    expect(await samples(metrics, 'pgweir_backend_connections')).toEqual([
+      'pgweir_backend_connections{backend="pg1",state="connecting"} 1',
+      'pgweir_backend_connections{backend="pg1",state="idle"} 2',
+      'pgweir_backend_connections{backend="pg1",state="active"} 3',
+      'pgweir_backend_connections{backend="pg1",state="quarantined"} 0',
+    ]);
+    expect(await samples(metrics, 'pgweir_backend_connections_limit')).toEqual([
+      'pgweir_backend_connections_limit{backend="pg1"} 7',
+    ]);
+    expect(await samples(metrics, 'pgweir_pool_waiters')).toEqual(['pgweir_pool_waiters{backend="pg1"} 4']);
+  });
+
+  test('counts connections per backend from zero, and keeps the count of one that has left', async () => {
+    const from = sources();
+    from.measures.connectionsOpened.inc('pg1');
+    from.measures.connectionsOpened.inc('gone');
+    expect(await samples(new Metrics(from), 'pgweir_backend_connections_opened_total')).toEqual([
+      'pgweir_backend_connections_opened_total{backend="pg1"} 1',
+      'pgweir_backend_connections_opened_total{backend="pg2"} 0',
+      'pgweir_backend_connections_opened_total{backend="gone"} 1',
+    ]);
   });
 
   test('counts what the floors below counted', async () => {

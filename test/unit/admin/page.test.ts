@@ -18,10 +18,9 @@ test('shows each backend with role, state and lag', () => {
     backend(0),
     backend(1, { lagMs: 2500, lagBytes: 2048 }),
     backend(2, { problem: 'lag unknown', lagMs: null, lagBytes: null }),
+    backend(3, { expiresAtMs: 4999 }),
   ]);
-  from.poolStats = [
-    pool('pg2', { connections: { connecting: 0, idle: 41, active: 42, quarantined: 0, closing: 0 }, waiters: 43 }),
-  ];
+  from.poolStats = [pool('pg2', { connections: { connecting: 0, idle: 41, active: 42, quarantined: 0 }, waiters: 43 })];
   const rows = page(from, READY)
     .split('<tr>')
     .map((row) => row.split('</tr>', 1)[0] ?? '')
@@ -33,6 +32,7 @@ test('shows each backend with role, state and lag', () => {
     );
   expect(rows).toContain('pg1 127.0.0.1:5432 primary in use 0 s 0 B 0 0 0');
   expect(rows).toContain('pg2 127.0.0.1:5433 replica in use 2.5 s 2 KiB 42 41 43');
+  expect(rows).toContain('pg4 127.0.0.1:5435 replica observation expired 12.5 ms 4 KiB 0 0 0');
   expect(rows).toContain('pg3 127.0.0.1:5434 replica lag unknown ? ? 0 0 0');
 });
 

@@ -16,7 +16,6 @@ function subject(differences: { needsPrimary?: boolean } = {}) {
     views: { current: () => state.view },
     clock: { now: () => state.nowMs, wallNow: () => 0, after: () => ({ cancel: () => undefined }) },
     needsPrimary: true,
-    holdMs: 30_000,
     draining: () => state.draining,
     ...differences,
   });
@@ -39,7 +38,7 @@ test('is ready once a primary is known', () => {
   expect(readiness.problem()).toBeNull();
 });
 
-test('stays ready without a primary for as long as work is held, and no longer', () => {
+test('stays ready without a primary for as long as a failover takes, and no longer', () => {
   const { state, readiness } = subject();
   state.view = ALL_UP;
   readiness.problem();
@@ -52,7 +51,7 @@ test('stays ready without a primary for as long as work is held, and no longer',
   expect(readiness.problem()).toBe('no primary is known');
 });
 
-test('is ready again as soon as there is a primary, with a whole hold before it', () => {
+test('is ready again as soon as there is a primary, with all of the patience', () => {
   const { state, readiness } = subject();
   state.view = ALL_UP;
   readiness.problem();
@@ -87,4 +86,12 @@ test('with read-only listeners alone needs no primary but a usable backend', () 
   expect(readiness.problem()).toBe('no usable replica is known');
   state.view = NO_PRIMARY;
   expect(readiness.problem()).toBeNull();
+});
+
+test('an observation that expired is no backend', () => {
+  const { state, readiness } = subject();
+  state.view = view([backend(0, { expiresAtMs: 50_000 })]);
+  expect(readiness.problem()).toBeNull();
+  state.nowMs += 1;
+  expect(readiness.problem()).toBe('no backend is reachable');
 });
