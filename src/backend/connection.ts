@@ -1,13 +1,13 @@
 import { Lru } from '../util/lru.ts';
 import { Gather } from '../util/gather.ts';
 import type { Measures } from '../util/measures.ts';
-import { SettingsSet } from '../util/settings-set.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
 import type { Turn } from '../util/turn.ts';
-import { SYNC, TERMINATE } from '../protocol/frontend-messages.ts';
+import { SYNC, TERMINATE } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement } from '../protocol/rewrite.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { BackendSocket } from './backend-socket.ts';
-import { ReplyScript, Segment, type SegmentSink, type Step } from './exchange.ts';
+import { Segment, type SegmentSink, type Step } from './exchange.ts';
 import { Ledger, type LedgerOwner } from './ledger.ts';
 
 /** Whoever holds the connection at the moment. */
@@ -18,6 +18,8 @@ export interface ConnectionHolder {
   connectionLost(connection: BackendConnection, farewell: Buffer | null): void;
   /** The backend takes bytes again after `write` had piled up. */
   writable(connection: BackendConnection): void;
+  /** A cancel request for the connection was delivered, or could not be. */
+  cancelFinished(connection: BackendConnection): void;
 }
 
 /** Beyond this many unsent bytes the client's side is not read on. Ours: a few socket buffers. */
@@ -50,15 +52,19 @@ export class BackendConnection implements LedgerOwner {
   readonly openedAtMs: number;
   /** Reported settings, as last heard. */
   readonly parameters: Map<string, string>;
+  /** Settings that the connection logged in with and RESET returns to. */
+  readonly loginSettings: SettingsSet;
   /** Settings that differ from login, as far as pgweir put them there. */
   settings: SettingsSet;
   /** Identity of the text that the unnamed statement holds, or 0 for none or unknown. */
   unnamedStatement = 0;
   holder: ConnectionHolder | null = null;
-  /** When it was last given back, in ms of the clock. */
-  idleSinceMs = 0;
+  /** Called when the connection ends while nobody holds it. */
+  onIdleLoss: () => void = () => undefined;
   /** A cancel request for it is under way: not to be handed on before that is over. */
   cancelsInFlight = 0;
+  /** A cancel request was sent since its last round trip: it may still hit whatever runs next. */
+  cancelled = false;
 
   readonly #socket: BackendSocket;
   readonly #ledger: Ledger;
@@ -68,6 +74,7 @@ export class BackendConnection implements LedgerOwner {
   readonly #statements: Lru<number, Buffer>;
   /** Pushed out by the bound, still on the backend until `closeEvicted`. */
   readonly #evicted = new Map<number, Buffer>();
+  readonly #retired: Buffer[] = [];
   #farewell: Buffer | null = null;
   #closed = false;
 
@@ -77,6 +84,7 @@ export class BackendConnection implements LedgerOwner {
     this.secretKey = options.secretKey;
     this.tls = options.tls;
     this.parameters = options.parameters;
+    this.loginSettings = options.settings;
     this.settings = options.settings;
     this.openedAtMs = options.openedAtMs;
     this.#socket = options.socket;
@@ -106,6 +114,11 @@ export class BackendConnection implements LedgerOwner {
 
   get current(): Segment | null {
     return this.#ledger.current;
+  }
+
+  /** The connection ended in the middle of a message of which the client has seen the beginning. */
+  get cutInside(): boolean {
+    return this.#ledger.cutInside;
   }
 
   /** Enters a segment whose messages are written next. */
@@ -156,10 +169,18 @@ export class BackendConnection implements LedgerOwner {
     this.#statements.delete(id);
   }
 
+  /** The statement must be prepared anew before its next use: its plan no longer fits its result type. */
+  retireStatement(id: number, name: Buffer): void {
+    this.#statements.delete(id);
+    this.#evicted.delete(id);
+    this.#retired.push(name);
+  }
+
   /** DISCARD ALL or DEALLOCATE ALL ran. */
   forgetStatements(): void {
     this.#statements.clear();
     this.#evicted.clear();
+    this.#retired.length = 0;
     this.unnamedStatement = 0;
   }
 
@@ -169,30 +190,32 @@ export class BackendConnection implements LedgerOwner {
 
   /** Closes statements that the bound pushed out, in a swallowed segment. To be called when nothing is owed. */
   closeEvicted(sink: SegmentSink): boolean {
-    if (this.#evicted.size === 0) return false;
+    if (this.#evicted.size === 0 && this.#retired.length === 0) return false;
     this.push(new Segment('swallow', sink, null, null));
-    for (const name of this.#evicted.values()) {
+    for (const name of [...this.#evicted.values(), ...this.#retired]) {
       const message = encodeCloseStatement(name);
       this.write(message, 0, message.length);
     }
     this.write(SYNC, 0, SYNC.length);
     this.#evicted.clear();
+    this.#retired.length = 0;
     return true;
   }
 
-  newScript(): ReplyScript {
-    return new ReplyScript();
-  }
-
-  /** Ends the connection in good order when idle, at once otherwise. Nobody is told. */
+  /**
+   * Ends the connection. As when a client leaves PostgreSQL itself: what runs is finished and nobody hears of it. Nobody is
+   * told.
+   */
   close(): void {
     if (this.#closed) return;
     this.holder = null;
     this.#closed = true;
+    this.#gather.flush();
     this.#gather.drop();
     this.#ledger.abandon();
-    if (this.#socket.writableLength === 0) this.#socket.write(TERMINATE);
-    this.#socket.destroy();
+    this.#socket.resume();
+    this.#socket.write(TERMINATE);
+    this.#socket.end();
   }
 
   notification(slice: Buffer, start: number, end: number): void {
@@ -208,6 +231,7 @@ export class BackendConnection implements LedgerOwner {
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#closed) return;
     this.#measures.backendReceivedBytes += chunk.length;
     this.#turn.enter();
     try {
@@ -229,7 +253,8 @@ export class BackendConnection implements LedgerOwner {
     this.holder = null;
     this.#socket.destroy();
     for (const segment of this.#ledger.abandon()) segment.sink.lost(segment);
-    holder?.connectionLost(this, this.#farewell);
+    if (holder === null) this.onIdleLoss();
+    else holder.connectionLost(this, this.#farewell);
     this.#turn.leave();
   }
 

@@ -31,6 +31,8 @@ export interface SegmentSink {
    * and everything up to ReadyForQuery, including bytes of this chunk that were not forwarded yet.
    */
   error(segment: Segment, slice: Buffer, start: number, end: number): void;
+  /** The backend asks for CopyData (CopyInResponse), before that message is forwarded. */
+  copyIn(segment: Segment): void;
   /** The segment is complete; `status` is the transaction status byte (I, T, E). */
   ready(segment: Segment, status: number): void;
   /** A ParameterStatus inside a forwarded segment. Returns whether the client should see it. */
@@ -49,8 +51,6 @@ export class Segment {
   failed = false;
   /** The rest is not forwarded: the sink withheld an error, or the guard failed before this segment began. */
   discarding = false;
-  /** The backend waits for CopyData (CopyInResponse or CopyBothResponse seen, not yet ended). */
-  copyIn = false;
   /** Pieces of the DataRows of a captured segment, copied. Limited by the ledger. */
   readonly captured: Buffer[] = [];
   /** Free for the sink: which of its works this segment belongs to. */
@@ -70,14 +70,15 @@ export interface Step {
   readonly action: 'forward' | 'drop' | 'emit';
   /** The reply to emit. */
   readonly reply: Buffer | null;
-  /** Called when the server skipped the message after an error: take back what was assumed when it was sent. */
-  undo(): void;
+  /**
+   * Called when the message failed (`failing`) or was skipped after an error before it: take back what was assumed when it
+   * was sent.
+   */
+  undo(failing: boolean): void;
 }
 
-const forwardStep: Step = { action: 'forward', reply: null, undo: () => undefined };
-
 /** Bind, Describe, Execute: their reply goes to the client and nothing was assumed. */
-export const plainStep: Step = forwardStep;
+export const plainStep: Step = { action: 'forward', reply: null, undo: () => undefined };
 
 /**
  * The replies that an extended-protocol segment will draw, in order: lets the ledger drop and insert ParseComplete and
@@ -104,7 +105,7 @@ export class ReplyScript {
 
   /** After an error: everything from here on was skipped by the server. Undone last first. */
   undoRest(): void {
-    for (let index = this.#steps.length - 1; index >= this.#reached; index--) this.#steps[index]?.undo();
+    for (let index = this.#steps.length - 1; index >= this.#reached; index--) this.#steps[index]?.undo(index === this.#reached);
     this.#reached = this.#steps.length;
   }
 }

@@ -2,7 +2,7 @@ import { BACKEND } from '../protocol/codes.ts';
 import { Framer } from '../protocol/framer.ts';
 import { BACKEND_RULES } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { decodeParameterStatus } from '../protocol/backend-messages.ts';
+import { decodeParameterStatus } from '../protocol/backend-decoders.ts';
 import type { Segment } from './exchange.ts';
 
 /**
@@ -55,6 +55,7 @@ export class Ledger {
   #capturedBytes = 0;
   /** How the current message is treated while it comes in pieces. */
   #passing = false;
+  #inside = false;
   #slab: Buffer | null = null;
   #slabStart = 0;
   #slabEnd = 0;
@@ -100,11 +101,17 @@ export class Ledger {
     framer.push(chunk);
     while (framer.next()) {
       const type = framer.type;
-      if (!framer.first) this.#continue(framer.buffer, framer.start, framer.end, framer.last);
+      this.#inside = !framer.last;
+      if (!framer.first) this.#continue(framer.buffer, framer.start, framer.end);
       else if (NEEDS_LOOK[type] === 1) this.#look(type, framer.buffer, framer.start, framer.end, framer.last);
       else this.#pass(type, framer.buffer, framer.start, framer.end);
     }
     this.#flushSlab(false);
+  }
+
+  /** Whether the client was left inside a message: part of it was forwarded and the rest has not come. */
+  get cutInside(): boolean {
+    return this.#passing && this.#inside;
   }
 
   /** Takes out everything owed, first the head: the connection is lost. */
@@ -140,7 +147,6 @@ export class Ledger {
     if (segment === null) throw new ProtocolError('backend_protocol_violation', `unexpected message type 0x${type.toString(16)} outside any query`);
     let forwarded = segment.mode === 'forward' && !segment.discarding;
     if (ENDS_STEP[type] === 1) {
-      segment.copyIn = false;
       const script = segment.script;
       if (script !== null && !segment.failed) {
         const step = script.current();
@@ -158,7 +164,7 @@ export class Ledger {
   }
 
   /** A later piece of a message that is longer than its chunk. */
-  #continue(buffer: Buffer, start: number, end: number, _last: boolean): void {
+  #continue(buffer: Buffer, start: number, end: number): void {
     if (this.#passing) this.#extendSlab(buffer, start, end);
     else if (this.#head?.mode === 'capture' && this.#head.captured.length > 0) this.#capture(this.#head, buffer, start, end);
   }
@@ -191,7 +197,7 @@ export class Ledger {
         return;
       default:
         if (segment === null) throw new ProtocolError('backend_protocol_violation', 'COPY outside any query');
-        segment.copyIn = true;
+        segment.sink.copyIn(segment);
         this.#passing = forwarded;
         if (forwarded) this.#extendSlab(buffer, start, end);
     }
@@ -204,7 +210,6 @@ export class Ledger {
     }
     if (segment.mode === 'forward') this.#emitDue(segment);
     segment.failed = true;
-    segment.copyIn = false;
     if (segment.mode === 'forward') {
       if (!segment.discarding) segment.sink.error(segment, buffer, start, end);
       if (segment.discarding) {

@@ -21,5 +21,6 @@ export type RouteReason =
   | 'no eligible replica'
   | 'fence not reached'
   | 'batch not complete'
+  | 'pipelined'
   | 'replication'
   | 'function call';

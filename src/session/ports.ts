@@ -29,6 +29,8 @@ export interface LeasePort {
   wait(backend: number, waiter: LeaseWaiter): () => void;
   /** Gives a clean connection back: idle, nothing owed, no residue. Exactly once for each lease. */
   give(connection: BackendConnection): void;
+  /** Gives a connection back whose client has left it in any state: it is cleaned or closed. */
+  abandon(connection: BackendConnection): void;
   /** Gives a connection back that must not be used again. */
   discard(connection: BackendConnection): void;
   /** Work under way on a backend, for balancing. */
@@ -42,14 +44,21 @@ export interface TopologyPort {
   noteTraffic(): void;
   /** An error is evidence that roles or health changed. */
   suspect(backend: number, cause: string): void;
-  /** Probes until some replica is fresh through `fenceMs`, at most `timeoutMs`; calls back inside a turn. Returns how to give up. */
-  awaitFresh(fenceMs: number, timeoutMs: number, done: (reached: boolean) => void): () => void;
+  /**
+   * Probes until some replica is fresh through `fenceMs`, at most `timeoutMs`; calls back inside a turn. Returns how to give
+   * up, or null when waiting is pointless.
+   */
+  awaitFresh(fenceMs: number, timeoutMs: number, done: (reached: boolean) => void): (() => void) | null;
 }
 
 /** Knowledge of statements in the session's database. */
 export interface StatementPort {
   catalog(): Catalog;
+  /** Grows when something was learned: facts from before must be asked for again. */
+  readonly generation: number;
   facts(text: string, catalog: Catalog, scan: ScanMode): Facts;
+  /** Facts of something that cannot be looked at. */
+  opaque(reason: 'text too long to parse' | 'not proven a read'): Facts;
   /** A standby refused this text, although it was classified as a read. */
   learn(text: string, scan: ScanMode): void;
   /** DDL passed. */

@@ -1,5 +1,8 @@
 import { STATEMENT_PREFIX } from '../backend/residue.ts';
+import type { Catalog } from '../sql/catalog.ts';
+import type { Facts } from '../sql/facts.ts';
 import { OperationalError } from '../util/errors.ts';
+import type { ScanMode, StatementPort } from './ports.ts';
 
 /**
  * A statement as pgweir knows it: one per distinct (text, parameter types) of the whole process, whatever its clients call
@@ -14,6 +17,7 @@ export class PreparedStatement {
   readonly types: Buffer;
   readonly key: string;
   users = 0;
+  #facts: { readonly catalog: Catalog; readonly scan: ScanMode; readonly facts: Facts; readonly generation: number } | null = null;
 
   constructor(id: number, text: string, types: Buffer, key: string) {
     this.id = id;
@@ -21,6 +25,17 @@ export class PreparedStatement {
     this.text = text;
     this.types = types;
     this.key = key;
+  }
+
+  /** Its facts under a catalog; kept for as long as the question is the same. */
+  factsUnder(statements: StatementPort, catalog: Catalog, scan: ScanMode): Facts {
+    const known = this.#facts;
+    if (known !== null && known.catalog === catalog && known.scan === scan && known.generation === statements.generation) {
+      return known.facts;
+    }
+    const facts = statements.facts(this.text, catalog, scan);
+    this.#facts = { catalog, scan, facts, generation: statements.generation };
+    return facts;
   }
 
   /** Roughly what it occupies, in bytes. */
@@ -70,7 +85,8 @@ export class StatementRegistry {
   }
 
   release(statement: PreparedStatement): void {
-    if (--statement.users > 0) return;
+    // One that was put back after its last user had left is no longer counted.
+    if (--statement.users > 0 || this.#byKey.get(statement.key) !== statement) return;
     this.#byKey.delete(statement.key);
     this.#bytes -= statement.bytes;
   }

@@ -22,6 +22,7 @@ export const ERRORS = {
   backend_protocol_violation: { sqlstate: '08P01', severity: 'ERROR' },
   backend_lost: { sqlstate: '08006', severity: 'ERROR' },
   outcome_unknown: { sqlstate: '08007', severity: 'ERROR' },
+  session_settings: { sqlstate: '08006', severity: 'ERROR' },
   session_state_lost: { sqlstate: '08006', severity: 'FATAL' },
   statement_memory: { sqlstate: '53200', severity: 'ERROR' },
   query_canceled: { sqlstate: '57014', severity: 'ERROR' },

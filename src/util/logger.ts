@@ -4,6 +4,7 @@ import { BugError } from './assert.ts';
 import { OperationalError } from './errors.ts';
 import { Secret } from './secret.ts';
 import type { LogFields, LogLevel, Telemetry } from './telemetry.ts';
+import { fromWireText } from './wire-text.ts';
 
 /** An error's causes are shown this deep. */
 const MAX_CAUSES = 4;
@@ -152,14 +153,8 @@ function plainValue(value: unknown): unknown {
   return value instanceof Secret ? value.toString() : value;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
 /** Text off the wire is held one character per byte: shown as the UTF-8 that it mostly is, otherwise as it came. */
 function readable(text: string): string {
   if (!/[\u0080-\u00ff]/.test(text) || /[\u0100-\uffff]/.test(text)) return text;
-  try {
-    return utf8.decode(Uint8Array.from(text, (character) => character.charCodeAt(0)));
-  } catch {
-    return text;
-  }
+  return fromWireText(text) ?? text;
 }

@@ -1,0 +1,143 @@
+import { BackendConnection } from '../backend/connection.ts';
+import { type DialedBackend, dialBackend } from '../backend/dial.ts';
+import type { BackendTls } from '../backend/tls.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Measures } from '../util/measures.ts';
+import type { Telemetry } from '../util/telemetry.ts';
+import type { Turn } from '../util/turn.ts';
+import type { Partition } from './partition.ts';
+import { Pool, type PoolLimits, type PoolMember } from './pool.ts';
+
+/** Opening a connection may take this long in all. Ours: as libpq's users usually set connect_timeout. */
+const DIAL_TIMEOUT_MS = 10_000;
+
+/** A connection as a member of its backend's pool. */
+export class PooledConnection implements PoolMember<Partition> {
+  readonly kind: Partition;
+  readonly connection: BackendConnection;
+  idleSinceMs: number;
+  /** Its backend changed its role, or it was left in a state that cannot be cleaned: not to be lent again. */
+  retired = false;
+
+  constructor(kind: Partition, connection: BackendConnection) {
+    this.kind = kind;
+    this.connection = connection;
+    this.idleSinceMs = connection.openedAtMs;
+  }
+
+  get usable(): boolean {
+    return !this.retired && !this.connection.closed;
+  }
+
+  get openedAtMs(): number {
+    return this.connection.openedAtMs;
+  }
+}
+
+export interface BackendPoolOptions {
+  readonly backend: { readonly index: number; readonly name: string; readonly host: string; readonly port: number };
+  readonly limits: PoolLimits & { readonly statementsPerConnection: number };
+  readonly tls: BackendTls;
+  readonly clock: Clock;
+  readonly turn: Turn;
+  readonly measures: Measures;
+  readonly telemetry: Telemetry;
+}
+
+/** All connections to one backend. */
+export class BackendPool {
+  readonly #options: BackendPoolOptions;
+  readonly #pool: Pool<Partition, PooledConnection>;
+  readonly #members = new Map<BackendConnection, PooledConnection>();
+
+  constructor(options: BackendPoolOptions) {
+    this.#options = options;
+    const { turn } = options;
+    this.#pool = new Pool({
+      name: options.backend.name,
+      limits: options.limits,
+      clock: options.clock,
+      open: (partition) => this.#open(partition),
+      close: (member) => this.#close(member),
+      turn: (work) => {
+        turn.enter();
+        try {
+          work();
+        } finally {
+          turn.leave();
+        }
+      },
+    });
+  }
+
+  get pool(): Pool<Partition, PooledConnection> {
+    return this.#pool;
+  }
+
+  /** The member that holds this connection; null when the pool has let go of it. */
+  memberOf(connection: BackendConnection): PooledConnection | null {
+    return this.#members.get(connection) ?? null;
+  }
+
+  /** Whether any connection belongs to the partition. */
+  serves(partition: Partition): boolean {
+    for (const member of this.#members.values()) if (member.kind === partition) return true;
+    return false;
+  }
+
+  /** Closes what is idle and lets nothing that is lent come back: the backend is another than it was. */
+  retireAll(): void {
+    for (const member of this.#members.values()) member.retired = true;
+    this.#pool.closeIdle();
+  }
+
+  async #open(partition: Partition): Promise<PooledConnection> {
+    const { backend, tls, clock, turn, measures, limits } = this.#options;
+    const { parameters, settings } = partition.startup();
+    const dialed = await dialBackend({
+      host: backend.host,
+      port: backend.port,
+      user: partition.user,
+      database: partition.database,
+      parameters,
+      credential: partition.credential,
+      tls,
+      timeoutMs: DIAL_TIMEOUT_MS,
+      clock,
+    });
+    partition.reported = new Map(dialed.parameters);
+    const connection = new BackendConnection({
+      socket: dialed.socket,
+      backend: backend.index,
+      processId: dialed.processId,
+      secretKey: dialed.secretKey,
+      tls: dialed.tls,
+      parameters: dialed.parameters,
+      settings,
+      maxStatements: limits.statementsPerConnection,
+      turn,
+      measures,
+      openedAtMs: clock.now(),
+    });
+    const member = new PooledConnection(partition, connection);
+    this.#members.set(connection, member);
+    connection.onIdleLoss = () => this.#lost(member);
+    this.#resume(dialed);
+    return member;
+  }
+
+  #resume(dialed: DialedBackend): void {
+    dialed.socket.resume();
+  }
+
+  #close(member: PooledConnection): void {
+    this.#members.delete(member.connection);
+    member.connection.close();
+  }
+
+  /** It ended while nobody held it. */
+  #lost(member: PooledConnection): void {
+    this.#members.delete(member.connection);
+    this.#pool.lost(member);
+  }
+}

@@ -1,0 +1,20 @@
+import type { BackendConnection } from '../backend/connection.ts';
+import { Question } from '../backend/question.ts';
+import { TRANSACTION_STATUS } from '../protocol/codes.ts';
+
+/**
+ * Makes a connection like new after its client left it in any state, transaction open, settings changed, temporary tables
+ * there. Nothing may be owed on it. `done` hears whether it worked; a connection on which it did not must be closed.
+ * Source: DISCARD in PostgreSQL's documentation; it cannot run in a transaction block, so that is ended first.
+ */
+export function cleanUp(connection: BackendConnection, done: (clean: boolean) => void): void {
+  if (connection.status !== TRANSACTION_STATUS.idle) Question.ask(connection, 'ROLLBACK', () => undefined);
+  Question.ask(connection, 'DISCARD ALL', (answer, status) => {
+    const clean = answer !== null && status === TRANSACTION_STATUS.idle;
+    if (clean) {
+      connection.forgetStatements();
+      connection.settings = connection.loginSettings;
+    }
+    done(clean);
+  });
+}

@@ -1,0 +1,91 @@
+import type { BackendConnection } from '../backend/connection.ts';
+import { assert } from '../util/assert.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import type { BackendPool } from './backend-pool.ts';
+import { cleanUp } from './clean-up.ts';
+import type { Partition } from './partition.ts';
+
+/** Who waits for a lease. Exactly one of the two is called, inside a turn, unless the wait is given up. */
+export interface LeaseWaiter {
+  granted(connection: BackendConnection): void;
+  refused(error: Error): void;
+}
+
+/**
+ * The leases of one partition over all backends: the exclusive right to a connection, returned exactly once, by `give`,
+ * `abandon` or `discard`.
+ */
+export class Leases {
+  readonly #partition: Partition;
+  readonly #pools: readonly BackendPool[];
+  readonly #lent: Set<BackendConnection>;
+
+  /** @param lent shared by all leases of the process: what is lent at the moment */
+  constructor(partition: Partition, pools: readonly BackendPool[], lent: Set<BackendConnection>) {
+    this.#partition = partition;
+    this.#pools = pools;
+    this.#lent = lent;
+  }
+
+  take(backend: number, settings: SettingsSet): BackendConnection | null {
+    const member = this.#pool(backend).pool.take(this.#partition, ({ connection }) => connection.settings === settings);
+    return member === null ? null : this.#lend(member.connection);
+  }
+
+  wait(backend: number, waiter: LeaseWaiter): () => void {
+    return this.#pool(backend).pool.wait(this.#partition, {
+      granted: ({ connection }) => waiter.granted(this.#lend(connection)),
+      refused: (error) => waiter.refused(error),
+    });
+  }
+
+  give(connection: BackendConnection): void {
+    this.#endLease(connection);
+    const pool = this.#pool(connection.backend);
+    const member = pool.memberOf(connection);
+    if (member === null) return;
+    assert(connection.owed === 0, 'a connection is given back with replies owed');
+    pool.pool.give(member);
+  }
+
+  abandon(connection: BackendConnection): void {
+    if (connection.closed || connection.owed > 0 || connection.cancelsInFlight > 0) {
+      this.discard(connection);
+      return;
+    }
+    cleanUp(connection, (clean) => {
+      if (clean) this.give(connection);
+      else this.discard(connection);
+    });
+  }
+
+  discard(connection: BackendConnection): void {
+    this.#endLease(connection);
+    const pool = this.#pool(connection.backend);
+    const member = pool.memberOf(connection);
+    if (member === null) return;
+    member.retired = true;
+    pool.pool.give(member);
+  }
+
+  load(backend: number): number {
+    return this.#pool(backend).pool.load;
+  }
+
+  #lend(connection: BackendConnection): BackendConnection {
+    assert(!this.#lent.has(connection), 'a connection is lent twice');
+    this.#lent.add(connection);
+    return connection;
+  }
+
+  #endLease(connection: BackendConnection): void {
+    assert(this.#lent.delete(connection), 'a lease cannot be returned twice');
+    connection.holder = null;
+  }
+
+  #pool(backend: number): BackendPool {
+    const pool = this.#pools[backend];
+    assert(pool !== undefined, `there is no backend ${backend}`);
+    return pool;
+  }
+}

@@ -1,0 +1,236 @@
+import type { BackendConnection } from '../backend/connection.ts';
+import { CHANGED_SETTINGS_QUERY, currentSettingsQuery, readResidue, RESIDUE_QUERY } from '../backend/residue.ts';
+import type { Facts, StatementFacts } from '../sql/facts.ts';
+import type { Measures } from '../util/measures.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import { type Answer, Question } from '../backend/question.ts';
+import type { PinReason, SessionState } from './state.ts';
+import type { Work } from './work.ts';
+
+/**
+ * What statements leave behind: changed settings, which travel with the session, and residue, which pins it.
+ *
+ * A SET of one literal outside a transaction is simply remembered. Everything else is not guessed: before the lease would be
+ * returned, the connection itself is asked, for the settings whose names are known, or for all of them and for residue when
+ * a statement may have done anything. So rolled back transactions, savepoints and functions need no rules of ours.
+ */
+export class Aftermath {
+  readonly #state: SessionState;
+  readonly #measures: Measures;
+  /** Settings to ask for by name. */
+  readonly #touched = new Set<string>();
+  #askResidue = false;
+  #askAllSettings = false;
+
+  constructor(state: SessionState, measures: Measures) {
+    this.#state = state;
+    this.#measures = measures;
+  }
+
+  /** Something must be asked before the connection may go. */
+  get due(): boolean {
+    return this.#askResidue || this.#askAllSettings || this.#touched.size > 0;
+  }
+
+  /** These settings may have been changed. */
+  touch(names: Iterable<string>): void {
+    for (const name of names) this.#touched.add(name);
+  }
+
+  /** Takes note of a work that ran on a connection. `outside`: it was not part of a transaction, before nor after. */
+  note(work: Work, connection: BackendConnection, failed: boolean, outside: boolean): void {
+    const only = work.onlyStatement;
+    if (only !== null && outside && this.#simple(only, connection, failed)) return;
+    for (const facts of work.facts) {
+      // Nothing of a text that PostgreSQL did not understand has run.
+      if (!failed || facts.reason !== 'text does not parse') this.#noteFacts(facts, connection);
+    }
+  }
+
+  /** Asks what is due; `done` is called when the answers are in, unless the connection is lost first. */
+  ask(connection: BackendConnection, done: () => void): void {
+    const names = [...this.#touched];
+    const all = this.#askAllSettings;
+    const residue = this.#askResidue;
+    this.#touched.clear();
+    this.#askAllSettings = false;
+    this.#askResidue = false;
+    let open = (names.length > 0 ? 1 : 0) + (all ? 1 : 0) + (residue ? 1 : 0);
+    const answered = (read: (answer: Answer) => boolean) => (answer: Answer, status: number) => {
+      if (status === 0) return;
+      if (!read(answer)) this.#pin('state unknown');
+      if (--open === 0) done();
+    };
+    if (all) Question.ask(connection, CHANGED_SETTINGS_QUERY, answered((answer) => this.#readAll(answer, connection)));
+    if (names.length > 0) {
+      Question.ask(connection, currentSettingsQuery(names), answered((answer) => this.#readNamed(names, answer, connection)));
+    }
+    if (residue) Question.ask(connection, RESIDUE_QUERY, answered((answer) => this.#readResidue(answer)));
+  }
+
+  /** A lone statement outside a transaction whose effect is plain. Returns whether nothing more need be done. */
+  #simple(statement: StatementFacts, connection: BackendConnection, failed: boolean): boolean {
+    const state = this.#state;
+    switch (statement.kind) {
+      case 'set':
+        if (failed || statement.local || isTransactional(statement.name)) return true;
+        if (statement.value === null) return this.#reset(statement.name, statement.toDefault, connection);
+        state.settings = state.settings.with(statement.name, statement.value);
+        connection.settings = connection.settings.with(statement.name, statement.value);
+        return true;
+      case 'reset':
+        return failed || isTransactional(statement.name) || this.#reset(statement.name, true, connection);
+      case 'reset all':
+        if (!failed) this.#resetAll(connection);
+        return true;
+      case 'show':
+        return true;
+      case 'discard':
+        if (failed || statement.target !== 'all') return false;
+        this.#resetAll(connection);
+        for (const name of ['role', 'session_authorization']) this.#reset(name, true, connection);
+        connection.forgetStatements();
+        state.statements.clear();
+        this.#askResidue = state.pinned;
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** A RESET ran: the connection has its login value again, the session the one it began with. */
+  #reset(name: string, known: boolean, connection: BackendConnection): boolean {
+    if (!known) return false;
+    const state = this.#state;
+    const base = state.baseSettings.entries.get(name);
+    state.settings = base === undefined ? state.settings.without(name) : state.settings.with(name, base);
+    const login = connection.loginSettings.entries.get(name);
+    connection.settings = login === undefined ? connection.settings.without(name) : connection.settings.with(name, login);
+    return true;
+  }
+
+  /** RESET ALL leaves role and session authorization as they are. */
+  #resetAll(connection: BackendConnection): void {
+    const state = this.#state;
+    state.settings = withIdentityOf(state.baseSettings, state.settings);
+    connection.settings = withIdentityOf(connection.loginSettings, connection.settings);
+  }
+
+  #noteFacts(facts: Facts, connection: BackendConnection): void {
+    for (const statement of facts.statements) this.#noteStatement(statement, connection);
+    for (const risk of facts.residue) {
+      if (risk === 'settings') this.#askAllSettings = true;
+      else if (risk === 'unknown') {
+        this.#askAllSettings = true;
+        this.#askResidue = true;
+      } else if (risk !== 'sequence value' && risk !== 'library') this.#askResidue = true;
+    }
+    if (this.#state.pinned && (facts.changesCatalog || facts.reason === 'session control')) this.#askResidue = true;
+  }
+
+  #noteStatement(statement: StatementFacts, connection: BackendConnection): void {
+    switch (statement.kind) {
+      case 'set':
+      case 'reset':
+        if (!isTransactional(statement.name)) this.#touched.add(statement.name);
+        return;
+      case 'set characteristics':
+        for (const name of CHARACTERISTICS) this.#touched.add(name);
+        return;
+      case 'reset all':
+        this.#touchEverything();
+        return;
+      case 'discard':
+        this.#askResidue = true;
+        if (statement.target !== 'all') return;
+        this.#touchEverything();
+        connection.forgetStatements();
+        this.#state.statements.clear();
+        return;
+      case 'deallocate':
+        if (statement.name === null) {
+          connection.forgetStatements();
+          this.#state.statements.clear();
+        }
+        this.#askResidue = this.#askResidue || this.#state.pinned;
+        return;
+      case 'unlisten':
+        this.#askResidue = true;
+        return;
+      default:
+    }
+  }
+
+  #touchEverything(): void {
+    this.#askAllSettings = true;
+    for (const name of this.#state.settings.entries.keys()) this.#touched.add(name);
+  }
+
+  #readNamed(names: readonly string[], answer: Answer, connection: BackendConnection): boolean {
+    const row = answer?.[0];
+    if (row === undefined || row.length !== names.length) return false;
+    for (const [index, name] of names.entries()) this.#learn(name, row[index] ?? null, connection);
+    return true;
+  }
+
+  #readAll(answer: Answer, connection: BackendConnection): boolean {
+    if (answer === null) return false;
+    for (const [name, value] of answer) {
+      if (name === null || name === undefined || value === undefined) return false;
+      const unset = name === 'session_authorization' && !connection.settings.entries.has(name);
+      if (!unset) this.#learn(name, value, connection);
+    }
+    return true;
+  }
+
+  /** The connection has this value now, so the session has it. */
+  #learn(name: string, value: string | null, connection: BackendConnection): void {
+    const state = this.#state;
+    const none = value === null || (name === 'role' && value === 'none');
+    state.settings = none ? state.settings.without(name) : state.settings.with(name, value);
+    connection.settings = none ? connection.settings.without(name) : connection.settings.with(name, value);
+  }
+
+  #readResidue(answer: Answer): boolean {
+    const row = answer?.[0];
+    const residue = row === undefined ? null : readResidue(row);
+    if (residue === null) return false;
+    for (const reason of [...this.#state.pins]) {
+      if (reason !== 'state unknown' && residue.has(reason)) continue;
+      this.#state.pins.delete(reason);
+      this.#measures.unpins.inc(reason);
+    }
+    for (const reason of residue) this.#pin(reason);
+    return true;
+  }
+
+  #pin(reason: PinReason): void {
+    if (this.#state.pins.has(reason)) return;
+    this.#state.pins.add(reason);
+    this.#measures.pins.inc(reason);
+  }
+}
+
+/** What SET SESSION CHARACTERISTICS changes. */
+const CHARACTERISTICS = ['default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable'];
+
+/** Settings of the current transaction only, which no connection keeps, and `seed`, whose value cannot be read. */
+const TRANSACTIONAL: ReadonlySet<string> = new Set([
+  'transaction_isolation',
+  'transaction_read_only',
+  'transaction_deferrable',
+  'seed',
+]);
+
+export function isTransactional(name: string): boolean {
+  return TRANSACTIONAL.has(name);
+}
+
+function withIdentityOf(settings: SettingsSet, identity: SettingsSet): SettingsSet {
+  let result = settings;
+  for (const name of ['role', 'session_authorization']) {
+    const value = identity.entries.get(name);
+    if (value !== undefined) result = result.with(name, value);
+  }
+  return result;
+}

@@ -1,0 +1,404 @@
+import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
+import type { Segment, SegmentSink } from '../backend/exchange.ts';
+import { settingsPrelude } from '../backend/settings-prelude.ts';
+import type { Route } from '../routing/route.ts';
+import { routeTo } from '../routing/routes.ts';
+import type { Clock } from '../util/clock.ts';
+import { OperationalError } from '../util/errors.ts';
+import type { Measures } from '../util/measures.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import type { LeasePort, TopologyPort } from './ports.ts';
+import { Question } from '../backend/question.ts';
+import type { Router } from './router.ts';
+import { Sender } from './sender.ts';
+import type { SessionState } from './state.ts';
+import type { ClientMessage, Work } from './work.ts';
+
+/** What the dispatcher needs of the session above it. */
+export interface DispatcherOwner {
+  /** The work cannot run: the client gets the error, and the session goes on. */
+  workRefused(work: Work, error: Error): void;
+  /** A stalled work was sent, or refused: the client's next messages may be looked at. */
+  resumed(): void;
+}
+
+export interface DispatcherOptions {
+  readonly heldReplyBytes: number;
+  readonly sessionPool: boolean;
+  readonly fenceWaitMs: number;
+}
+
+/**
+ * Brings works to backend connections: decides where, gets a lease, sends. At most one work is *stalled*, waiting for a
+ * lease, for a replica to be fresh enough, or for the replies of what is under way elsewhere; meanwhile the client's later
+ * messages are not looked at, so replies always come in order.
+ */
+export class Dispatcher {
+  readonly #state: SessionState;
+  readonly #router: Router;
+  readonly #leases: LeasePort;
+  readonly #topology: TopologyPort;
+  readonly #clock: Clock;
+  readonly #measures: Measures;
+  readonly #holder: ConnectionHolder;
+  readonly #options: DispatcherOptions;
+  readonly #owner: DispatcherOwner;
+  readonly #sender: Sender;
+  #stalled: Work | null = null;
+  #giveUp: (() => void) | null = null;
+  /** The segment of the work that is still being sent. */
+  #segment: Segment | null = null;
+
+  constructor(
+    parts: {
+      readonly state: SessionState;
+      readonly router: Router;
+      readonly leases: LeasePort;
+      readonly topology: TopologyPort;
+      readonly clock: Clock;
+      readonly measures: Measures;
+      /** Hears of what happens to connections while they are held. */
+      readonly holder: ConnectionHolder;
+    },
+    options: DispatcherOptions,
+    owner: DispatcherOwner,
+    sink: SegmentSink,
+  ) {
+    this.#state = parts.state;
+    this.#router = parts.router;
+    this.#leases = parts.leases;
+    this.#topology = parts.topology;
+    this.#clock = parts.clock;
+    this.#measures = parts.measures;
+    this.#holder = parts.holder;
+    this.#options = options;
+    this.#owner = owner;
+    this.#sender = new Sender(sink);
+  }
+
+  get stalled(): Work | null {
+    return this.#stalled;
+  }
+
+  /** Sends the work now, or stalls it. */
+  submit(work: Work): void {
+    const { active, home } = this.#state;
+    if (active !== null) this.#onActive(work, active);
+    else if (home !== null && (this.#state.pinned || this.#state.transaction === 'open')) {
+      work.route = routeTo('primary', 'pinned');
+      this.#activate(home, true);
+      this.#send(work, home);
+    } else this.#choose(work, false);
+  }
+
+  /** Sends a further message of the open work. */
+  append(work: Work, message: ClientMessage): void {
+    const connection = this.#state.active;
+    if (connection === null || this.#segment === null) return;
+    this.#sender.message(connection, work, this.#segment, message);
+    if (work.complete) this.#finish(work, connection);
+  }
+
+  /** Bytes that follow a message whose first piece was sent, or that belong to a COPY. */
+  continue(slice: Buffer, start: number, end: number): void {
+    this.#state.active?.write(slice, start, end);
+  }
+
+  /** The work's Sync was taken by a COPY that began before it: another will come. */
+  reopen(work: Work, segment: Segment): void {
+    work.complete = false;
+    this.#state.open = work;
+    this.#segment = segment;
+  }
+
+  /** What was under way is done, and the lease given back: the stalled work may go. */
+  retry(): void {
+    const work = this.#stalled;
+    if (work === null || this.#giveUp !== null) return;
+    this.#stalled = null;
+    this.submit(work);
+  }
+
+  /** The client asks to cancel, or is gone: nobody waits any more. Returns the work that was stalled. */
+  abandonStalled(): Work | null {
+    const work = this.#stalled;
+    this.#stalled = null;
+    this.#giveUp?.();
+    this.#giveUp = null;
+    return work;
+  }
+
+  /** Gives the active connection back, to the pool or to the session's keeping. */
+  release(): void {
+    const state = this.#state;
+    const connection = state.active;
+    if (connection === null) return;
+    state.active = null;
+    this.#segment = null;
+    if (connection === state.home) return;
+    if (state.pinned || (this.#options.sessionPool && state.activeIsPrimary)) {
+      state.home = connection;
+      return;
+    }
+    connection.holder = null;
+    this.#leases.give(connection);
+  }
+
+  /** Lets go of the pinned connection after its last pin was lifted. */
+  releaseHome(): void {
+    const state = this.#state;
+    const home = state.home;
+    if (home === null || state.pinned || this.#options.sessionPool) return;
+    state.home = null;
+    if (home === state.active) return;
+    home.holder = null;
+    this.#leases.give(home);
+  }
+
+  #onActive(work: Work, active: BackendConnection): void {
+    const state = this.#state;
+    const last = state.works.at(-1);
+    // Behind a preamble that may yet fail nothing else is sent: if it fails, only what is refused by the server itself may
+    // already be on its way.
+    if (last !== undefined && last.guard !== null) {
+      this.#stall(work);
+      return;
+    }
+    const inTransaction = state.expectsTransaction || state.transaction === 'open' || state.transaction === 'failed';
+    const pinned = state.pinned && active === state.home;
+    if (inTransaction || pinned) {
+      work.route = routeTo(state.activeIsPrimary ? 'primary' : 'replica', inTransaction ? 'in transaction' : 'pinned');
+      this.#send(work, active);
+      return;
+    }
+    // The lease is still held, for replies or for questions of ours, but the session is between transactions.
+    const route = this.#router.intent(work);
+    const staysOnPrimary = state.activeIsPrimary && (route.target === 'primary' || state.works.length > 0);
+    const staysOnReplica =
+      !state.activeIsPrimary && route.target === 'replica' && this.#router.mayRead(work, this.#topology.view(), active.backend);
+    if (work.preamble !== null || (!staysOnPrimary && !staysOnReplica)) {
+      this.#stall(work);
+      return;
+    }
+    // A pipeline that is under way on the primary goes on there: waiting to move would cost a round trip.
+    work.route = staysOnPrimary && route.target === 'replica' ? routeTo('primary', 'pipelined') : route;
+    this.#send(work, active);
+  }
+
+  #choose(work: Work, waited: boolean): void {
+    const intent = this.#router.intent(work);
+    if (intent.target === 'primary') this.#toPrimary(work, intent);
+    else this.#toReplica(work, intent, waited);
+  }
+
+  #toPrimary(work: Work, route: Route): void {
+    work.route = route;
+    const { home } = this.#state;
+    const { primary } = this.#topology.view();
+    if (home !== null) {
+      this.#activate(home, true);
+      this.#send(work, home);
+    } else if (primary === null) {
+      this.#refuse(
+        work,
+        new OperationalError('no_primary', 'no primary is available', {
+          hint: 'None of the configured backends takes writes at the moment.',
+        }),
+      );
+    } else this.#lease(work, primary, true);
+  }
+
+  #toReplica(work: Work, intent: Route, waited: boolean): void {
+    const view = this.#topology.view();
+    const chosen = this.#router.pick(work, view, this.#leases);
+    if (chosen >= 0) {
+      work.route = intent;
+      this.#lease(work, chosen, false);
+      return;
+    }
+    if (!waited && this.#options.fenceWaitMs > 0 && this.#awaitFresh(work)) return;
+    const route = this.#router.withoutWaiting(intent, work, view);
+    if (route.target === 'primary') this.#toPrimary(work, route);
+    else {
+      work.route = route;
+      this.#refuse(
+        work,
+        new OperationalError('no_replica', 'no replica is available', {
+          detail: `Reason: ${route.reason}.`,
+          hint: 'No replica is up, within routing.max_lag, and fresh enough for this session.',
+        }),
+      );
+    }
+  }
+
+  /** Waits for some replica to be fresh enough; false when that is pointless. */
+  #awaitFresh(work: Work): boolean {
+    const wait = this.#topology.awaitFresh(this.#router.fenceMs(work), this.#options.fenceWaitMs, (reached) => {
+      this.#giveUp = null;
+      if (this.#stalled !== work) return;
+      this.#stalled = null;
+      this.#measures.fenceWaits.inc(reached ? 'reached' : 'timeout');
+      this.#choose(work, true);
+      if (this.#stalled === null) this.#owner.resumed();
+    });
+    if (wait === null) {
+      this.#measures.fenceWaits.inc('pointless');
+      return false;
+    }
+    this.#stall(work);
+    this.#giveUp = wait;
+    return true;
+  }
+
+  #lease(work: Work, backend: number, primary: boolean): void {
+    const connection = this.#leases.take(backend, this.#state.settings);
+    if (connection !== null) {
+      this.#activate(connection, primary);
+      this.#send(work, connection);
+      return;
+    }
+    this.#stall(work);
+    const since = this.#clock.now();
+    const giveUp = this.#leases.wait(backend, {
+      granted: (granted) => {
+        this.#giveUp = null;
+        this.#stalled = null;
+        this.#measures.waitTime.observe((this.#clock.now() - since) / 1000);
+        this.#activate(granted, primary);
+        this.#send(work, granted);
+        if (this.#stalled === null) this.#owner.resumed();
+      },
+      refused: (error) => this.#leaseRefused(work, backend, primary, error),
+    });
+    // It may have been refused before `wait` returned.
+    if (this.#stalled === work && this.#giveUp === null) this.#giveUp = giveUp;
+  }
+
+  /** A replica that cannot be had is not the end: another is asked, then the primary. */
+  #leaseRefused(work: Work, backend: number, primary: boolean, error: Error): void {
+    this.#giveUp = null;
+    this.#stalled = null;
+    this.#topology.suspect(backend, 'no connection');
+    if (primary || work.failedOn.length >= this.#topology.view().backends.length) this.#refuse(work, error);
+    else {
+      this.#measures.retries.inc('no connection');
+      work.failedOn.push(backend);
+      this.#choose(work, true);
+    }
+    if (this.#stalled === null) this.#owner.resumed();
+  }
+
+  #activate(connection: BackendConnection, primary: boolean): void {
+    this.#state.active = connection;
+    this.#state.activeIsPrimary = primary;
+    connection.holder = this.#holder;
+  }
+
+  #send(work: Work, connection: BackendConnection): void {
+    const state = this.#state;
+    const { settings } = state;
+    if (!connection.settings.equals(settings) && mayEndTransaction(work)) {
+      this.#settingsFirst(work, connection, settings);
+      return;
+    }
+    this.#prepare(work, connection);
+    const route = work.route;
+    if (route !== null) this.#measures.routed.inc(route.target, route.reason);
+    const segment = this.#sender.begin(connection, work, settings);
+    this.#segment = segment;
+    state.works.push(work);
+    state.open = work.complete ? null : work;
+    for (const message of work.messages) this.#sender.message(connection, work, segment, message);
+    if (work.complete) this.#finish(work, connection);
+    else if (!work.retryable) work.messages.length = 0;
+    this.#topology.noteTraffic();
+  }
+
+  /** Settles, before the work is sent, how its reply will be treated and what it does to the session. */
+  #prepare(work: Work, connection: BackendConnection): void {
+    const state = this.#state;
+    const outside = state.transaction === 'idle' && !state.expectsTransaction;
+    work.backend = connection.backend;
+    if (state.transaction === 'deferred') {
+      state.transaction = 'open';
+      state.deferred = null;
+      state.expectsTransaction = true;
+    }
+    work.autocommit = outside && !state.pinned;
+    const alone = work.autocommit && work.complete && !endsOrBegins(work);
+    work.retryable = alone && isRead(work);
+    work.refusable = alone && !state.activeIsPrimary;
+    work.holding = (work.retryable || work.refusable) && !work.flushed && this.#options.heldReplyBytes > 0;
+    if (!state.activeIsPrimary) {
+      state.lastReplicaIncarnation = this.#topology.view().backends[connection.backend]?.incarnation ?? -1;
+    }
+    for (const facts of work.facts) {
+      for (const statement of facts.statements) {
+        if (statement.kind === 'begin') state.expectsTransaction = true;
+        else if (statement.kind === 'commit' || statement.kind === 'rollback') state.expectsTransaction = statement.chain;
+      }
+    }
+  }
+
+  /**
+   * A work that may end a transaction block by itself must not travel behind settings that may fail (see
+   * `settings-prelude.ts`): they are sent alone, and the work when they hold.
+   */
+  #settingsFirst(work: Work, connection: BackendConnection, settings: SettingsSet): void {
+    this.#stall(work);
+    this.#giveUp = () => undefined;
+    Question.ask(connection, settingsPrelude(connection.settings, settings), (answer, status) => {
+      this.#giveUp = null;
+      if (status === 0 || this.#stalled !== work) return;
+      this.#stalled = null;
+      if (answer === null) {
+        this.#state.active = null;
+        connection.holder = null;
+        this.#leases.discard(connection);
+        this.#refuse(work, new OperationalError('session_settings', 'could not restore the settings of the session'));
+      } else {
+        connection.settings = settings;
+        this.#send(work, connection);
+      }
+      if (this.#stalled === null) this.#owner.resumed();
+    });
+  }
+
+  #finish(work: Work, connection: BackendConnection): void {
+    this.#sender.end(connection, work);
+    this.#segment = null;
+    if (this.#state.open === work) this.#state.open = null;
+    // Only a work that may be run again needs its messages any longer.
+    if (!work.retryable && work.streamed) work.messages.length = 0;
+  }
+
+  #stall(work: Work): void {
+    this.#stalled = work;
+  }
+
+  #refuse(work: Work, error: Error): void {
+    this.#owner.workRefused(work, error);
+  }
+}
+
+function isRead(work: Work): boolean {
+  return work.facts.length > 0 && work.facts.every((facts) => facts.effect === 'read');
+}
+
+function endsOrBegins(work: Work): boolean {
+  return work.facts.some((facts) =>
+    facts.statements.some(({ kind }) => kind === 'begin' || kind === 'commit' || kind === 'rollback' || kind === 'set'),
+  );
+}
+
+/** Whether, sent into a failed transaction block, the work could end it and go on. */
+function mayEndTransaction(work: Work): boolean {
+  return work.facts.some(
+    (facts) =>
+      facts.reason === 'text too long to parse' ||
+      facts.reason === 'encoding not safe to scan' ||
+      facts.statements.some(({ kind }) => ENDS_BLOCK.has(kind)),
+  );
+}
+
+const ENDS_BLOCK: ReadonlySet<string> = new Set(['commit', 'rollback', 'prepare transaction', 'rollback to']);

@@ -1,0 +1,147 @@
+import type { Segment, SegmentSink } from '../backend/exchange.ts';
+import { TRANSACTION_STATUS } from '../protocol/codes.ts';
+import { decodeErrorFields } from '../protocol/error-response.ts';
+import type { Measures } from '../util/measures.ts';
+import type { ClientPort } from './ports.ts';
+import type { SessionState } from './state.ts';
+import type { Work } from './work.ts';
+
+/** What becomes of a work whose reply is complete, decided by the session. */
+export interface RepliesOwner {
+  /** The reply is complete and was forwarded; `status` is the transaction status. */
+  workDone(work: Work, status: number, failed: boolean): void;
+  /** The work failed in a way that allows another attempt; nothing of it reached the client. */
+  workAgain(work: Work): void;
+  /** What was to go ahead of the work failed, so the work was refused by the server: `error` says why. */
+  preludeFailed(work: Work, error: Buffer): void;
+  /** The backend asks for CopyData. */
+  copyBegan(work: Work, segment: Segment): void;
+  /** The connection was lost with this work unanswered. */
+  workLost(work: Work): void;
+}
+
+/**
+ * The replies of a session's works on their way to the client: forwarded as they come, or, for a read that may be run again,
+ * held back until it is complete or too long to hold.
+ */
+export class Replies implements SegmentSink {
+  readonly #state: SessionState;
+  readonly #client: ClientPort;
+  readonly #owner: RepliesOwner;
+  readonly #measures: Measures;
+  readonly #maxHeldBytes: number;
+
+  constructor(state: SessionState, client: ClientPort, owner: RepliesOwner, measures: Measures, maxHeldBytes: number) {
+    this.#state = state;
+    this.#client = client;
+    this.#owner = owner;
+    this.#measures = measures;
+    this.#maxHeldBytes = maxHeldBytes;
+  }
+
+  forward(segment: Segment, slice: Buffer, start: number, end: number, final: boolean): void {
+    const work = segment.work as Work;
+    if (work.again) return;
+    if (work.holding && !final) {
+      this.#hold(work, slice, start, end);
+      return;
+    }
+    this.#releaseHeld(work);
+    work.streamed = true;
+    this.#client.send(slice, start, end);
+  }
+
+  error(segment: Segment, slice: Buffer, start: number, end: number): void {
+    const work = segment.work as Work;
+    if (work.streamed || !work.autocommit) return;
+    const { sqlstate, routine } = decodeErrorFields(slice, start, end);
+    const cause = this.#retryCause(work, sqlstate, routine);
+    const behind = this.#state.works.slice(1);
+    // What is pipelined behind it must be answered after it, so all of it is run again, or none.
+    if (cause === null || !behind.every((later) => (later.retryable || later.refusable) && !later.streamed)) return;
+    this.#measures.retries.inc(cause);
+    work.retryCause = cause;
+    work.again = true;
+    segment.discarding = true;
+    for (const later of behind) later.again = true;
+  }
+
+  copyIn(segment: Segment): void {
+    this.#owner.copyBegan(segment.work as Work, segment);
+  }
+
+  /** `in_hot_standby` is what the listener says, whatever node the session happens to be on. */
+  parameter(name: string): boolean {
+    return name !== 'in_hot_standby';
+  }
+
+  ready(segment: Segment, status: number): void {
+    const work = segment.work as Work;
+    if (segment.mode !== 'forward') return;
+    this.#state.works.shift();
+    const failure = segment.guard?.failure ?? null;
+    if (failure !== null) this.#owner.preludeFailed(work, failure);
+    else if (work.again) this.#owner.workAgain(work);
+    else this.#owner.workDone(work, status, segment.failed);
+  }
+
+  lost(segment: Segment): void {
+    if (segment.mode === 'forward') this.#owner.workLost(segment.work as Work);
+  }
+
+  /** Sends what was held back: the reply has become too long, or will not be repeated. */
+  #releaseHeld(work: Work): void {
+    work.holding = false;
+    if (work.held === null) return;
+    for (const piece of work.held) this.#client.send(piece, 0, piece.length);
+    work.held = null;
+    work.heldBytes = 0;
+  }
+
+  #hold(work: Work, slice: Buffer, start: number, end: number): void {
+    if (work.heldBytes + (end - start) > this.#maxHeldBytes) {
+      this.#releaseHeld(work);
+      work.streamed = true;
+      work.messages.length = 0;
+      this.#client.send(slice, start, end);
+      return;
+    }
+    work.held ??= [];
+    work.held.push(Buffer.from(slice.subarray(start, end)));
+    work.heldBytes += end - start;
+  }
+
+  /** Whether and why the work may be run again after this error. Sources: DESIGN of a hot standby's refusals; plancache.c. */
+  #retryCause(work: Work, sqlstate: string | undefined, routine: string | undefined): string | null {
+    if (sqlstate === undefined || work.messages.length === 0) return null;
+    if (sqlstate === '0A000' && routine === 'RevalidateCachedQuery' && work.complete) {
+      return work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
+    }
+    if (work.attempts >= MAX_ATTEMPTS) return null;
+    if (work.retryable && ENDS_CONNECTION.has(sqlstate)) return sqlstate;
+    if (work.retryable && !this.#state.activeIsPrimary && CONFLICT.has(sqlstate)) return sqlstate;
+    // A read-only listener has no other place: there the refusal is the answer.
+    return work.refusable && this.#state.mode === 'split' && REFUSED_BY_STANDBY.has(sqlstate) ? sqlstate : null;
+  }
+}
+
+/** Cause of a retry: a prepared statement's result type has changed since it was planned. */
+export const STALE_PLAN = 'stale plan';
+
+/** A read is tried this often in all before its error is shown. Ours. */
+export const MAX_ATTEMPTS = 4;
+
+/** The backend goes away, or is not up yet: admin_shutdown, crash_shutdown, cannot_connect_now. */
+const ENDS_CONNECTION: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03']);
+
+/** On a standby these always mean a conflict with recovery: SERIALIZABLE, the other cause, is refused there. */
+const CONFLICT: ReadonlySet<string> = new Set(['40001', '40P01']);
+
+/** read_only_sql_transaction; feature_not_supported (unlogged relation, SERIALIZABLE). */
+export const REFUSED_BY_STANDBY: ReadonlySet<string> = new Set(['25006', '0A000']);
+
+/** Whether a status byte says that no transaction is open. */
+export function isIdle(status: number): boolean {
+  return status === TRANSACTION_STATUS.idle;
+}
+

@@ -1,0 +1,174 @@
+import type { BackendConnection } from '../backend/connection.ts';
+import { Guard, plainStep, ReplyScript, Segment, type SegmentSink } from '../backend/exchange.ts';
+import { STATEMENT_PREFIX } from '../backend/residue.ts';
+import { settingsPrelude } from '../backend/settings-prelude.ts';
+import { FRONTEND, TARGET } from '../protocol/codes.ts';
+import { encodeClose, encodeParse, encodeQuery, SYNC } from '../protocol/frontend-encoders.ts';
+import { encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import type { PreparedStatement } from './prepared-statements.ts';
+import { droppedStep, EmittedStep, ParseStep } from './steps.ts';
+import type { ClientMessage, Work } from './work.ts';
+
+/**
+ * Puts a work onto a connection: what must go ahead of it (settings, the deferred BEGIN), then its messages, with prepared
+ * statements under the connection's names and those it does not have prepared first. All of it leaves in one write.
+ */
+export class Sender {
+  readonly #sink: SegmentSink;
+
+  /** @param sink gets the replies of all segments; their `work` is the work, also of swallowed ones. */
+  constructor(sink: SegmentSink) {
+    this.#sink = sink;
+  }
+
+  /** Sends what must go ahead of the work, and opens its segment. Messages follow with `message`. */
+  begin(connection: BackendConnection, work: Work, settings: SettingsSet): Segment {
+    work.sent = true;
+    work.attempts++;
+    connection.closeEvicted(this.#sink);
+    if (!connection.settings.equals(settings)) {
+      work.guard = new Guard();
+      this.#swallowed(connection, work, encodeQuery(settingsPrelude(connection.settings, settings)));
+      connection.settings = settings;
+    }
+    if (work.preamble !== null) {
+      work.guard ??= new Guard();
+      for (const query of work.preamble) this.#swallowed(connection, work, query);
+    }
+    const segment = new Segment('forward', this.#sink, work.guard, work.kind === 'batch' ? new ReplyScript() : null);
+    segment.work = work;
+    connection.push(segment);
+    return segment;
+  }
+
+  /** Sends one message, or the first piece of one. */
+  message(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
+    switch (message.type) {
+      case FRONTEND.parse:
+        this.#parse(connection, work, segment, message);
+        return;
+      case FRONTEND.bind:
+        this.#bind(connection, work, segment, message);
+        return;
+      case FRONTEND.describe:
+        this.#describe(connection, work, segment, message);
+        return;
+      case FRONTEND.close:
+        this.#close(connection, work, segment, message);
+        return;
+      case FRONTEND.execute:
+        connection.step(segment, plainStep);
+        break;
+      case FRONTEND.query:
+        connection.unnamedStatement = 0;
+        break;
+      default:
+    }
+    connection.write(message.buffer, message.start, message.end);
+  }
+
+  /** Behind the work's last message: names that existed only for an error's sake go away again. */
+  end(connection: BackendConnection, work: Work): void {
+    if (work.closeAfter === null) return;
+    for (const name of work.closeAfter) this.#swallowed(connection, work, Buffer.concat([encodeClose('statement', name), SYNC]));
+    work.closeAfter = null;
+  }
+
+  #swallowed(connection: BackendConnection, work: Work, bytes: Buffer): void {
+    const segment = new Segment('swallow', this.#sink, work.guard, null);
+    segment.work = work;
+    connection.unnamedStatement = 0;
+    connection.push(segment);
+    connection.write(bytes, 0, bytes.length);
+  }
+
+  #parse(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
+    const statement = message.statement;
+    if (message.duplicate && message.name !== null) {
+      const taken = encodeParse(message.name, '');
+      connection.step(segment, droppedStep);
+      connection.write(taken, 0, taken.length);
+      work.closeAfter ??= [];
+      work.closeAfter.push(message.name);
+      connection.step(segment, plainStep);
+    } else if (statement === null) connection.step(segment, plainStep);
+    else if (message.name === '') {
+      connection.step(segment, new ParseStep(connection, work, statement.id, false, message));
+      connection.unnamedStatement = statement.id;
+    } else if (connection.hasStatement(statement.id)) {
+      connection.step(segment, new EmittedStep('parse', work, message));
+      return;
+    } else {
+      connection.step(segment, new ParseStep(connection, work, statement.id, true, message));
+      connection.addStatement(statement.id, statement.backendName);
+      const { head, restStart } = rewriteParse(message, statement.backendName);
+      connection.write(head, 0, head.length);
+      connection.write(message.buffer, restStart, message.end);
+      return;
+    }
+    connection.write(message.buffer, message.start, message.end);
+  }
+
+  #bind(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
+    const statement = message.statement;
+    if (statement !== null) this.#ensure(connection, work, segment, statement, message.name === '');
+    connection.step(segment, plainStep);
+    const name = nameOnBackend(message);
+    if (name === null) {
+      connection.write(message.buffer, message.start, message.end);
+      return;
+    }
+    const { head, restStart } = rewriteBind(message, name);
+    connection.write(head, 0, head.length);
+    connection.write(message.buffer, restStart, message.end);
+  }
+
+  #describe(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
+    const statement = message.statement;
+    if (statement !== null) this.#ensure(connection, work, segment, statement, message.name === '');
+    connection.step(segment, plainStep);
+    const name = nameOnBackend(message);
+    if (name === null) connection.write(message.buffer, message.start, message.end);
+    else {
+      const renamed = encodeDescribeStatement(name);
+      connection.write(renamed, 0, renamed.length);
+    }
+  }
+
+  /** A named statement stays on the connection for others; only the session forgets it. */
+  #close(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
+    const aboutStatement = message.buffer[message.start + 5] === TARGET.statement;
+    if (aboutStatement && message.name !== '') {
+      connection.step(segment, new EmittedStep('close', work, message));
+      return;
+    }
+    if (aboutStatement) connection.unnamedStatement = 0;
+    connection.step(segment, plainStep);
+    connection.write(message.buffer, message.start, message.end);
+  }
+
+  /** Prepares the statement ahead of the message that needs it, unless the connection has it. */
+  #ensure(connection: BackendConnection, work: Work, segment: Segment, statement: PreparedStatement, unnamed: boolean): void {
+    if (unnamed ? connection.unnamedStatement === statement.id : connection.hasStatement(statement.id)) return;
+    connection.step(segment, new ParseStep(connection, work, statement.id, !unnamed, null));
+    if (unnamed) connection.unnamedStatement = statement.id;
+    else connection.addStatement(statement.id, statement.backendName);
+    const parse = parseMessage(statement, unnamed);
+    connection.write(parse, 0, parse.length);
+  }
+}
+
+/** The name to put in place of the client's, or null to leave the message as it is. */
+function nameOnBackend(message: ClientMessage): Buffer | null {
+  if (message.name === null || message.name === '') return null;
+  if (message.statement !== null) return message.statement.backendName;
+  // The client has no such statement. PostgreSQL is to say so, also when the connection has one of ours by that name.
+  return message.name.startsWith(STATEMENT_PREFIX) ? Buffer.from(`${message.name} `, 'latin1') : null;
+}
+
+function parseMessage(statement: PreparedStatement, unnamed: boolean): Buffer {
+  const types: number[] = [];
+  for (let at = 2; at + 4 <= statement.types.length; at += 4) types.push(statement.types.readUInt32BE(at));
+  return encodeParse(unnamed ? '' : statement.backendName.toString('latin1'), statement.text, types);
+}

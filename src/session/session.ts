@@ -1,0 +1,856 @@
+import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
+import type { Segment } from '../backend/exchange.ts';
+import { BackendLoginError } from '../backend/login-error.ts';
+import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
+import { decodeErrorFields, encodeErrorResponse, errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
+import { Framer } from '../protocol/framer.ts';
+import { decodeBindNames, decodeClose, decodeDescribe, decodeParse, decodeQuery } from '../protocol/frontend-decoders.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import type { Facts, StatementFacts } from '../sql/facts.ts';
+import type { Clock } from '../util/clock.ts';
+import { OperationalError } from '../util/errors.ts';
+import type { Measures } from '../util/measures.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import { Aftermath } from './aftermath.ts';
+import { deferredAnswer } from './deferral.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { sessionFrames } from './frames.ts';
+import { type LocalResult, localReply, readyFor } from './local-answers.ts';
+import { isOwnSetting, OwnSettings } from './own-settings.ts';
+import type { ClientPort, LeasePort, ScanMode, StatementPort, TopologyPort } from './ports.ts';
+import { type PreparedStatement, SessionStatements, type StatementRegistry } from './prepared-statements.ts';
+import { Question } from '../backend/question.ts';
+import { isIdle, MAX_ATTEMPTS, REFUSED_BY_STANDBY, Replies, STALE_PLAN } from './replies.ts';
+import { Router, type SessionPolicy } from './router.ts';
+import { scanMode } from './scan-mode.ts';
+import { type ListenMode, SessionState } from './state.ts';
+import { ClientMessage, Work } from './work.ts';
+
+/** Everything a session is made of. */
+export interface SessionParts {
+  readonly client: ClientPort;
+  readonly leases: LeasePort;
+  readonly topology: TopologyPort;
+  readonly statements: StatementPort;
+  readonly registry: StatementRegistry;
+  readonly clock: Clock;
+  readonly measures: Measures;
+  readonly policy: SessionPolicy;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+export interface SessionOptions {
+  readonly mode: ListenMode;
+  readonly user: string;
+  readonly database: string;
+  /** Settings that the session begins with beyond its pool's startup parameters. */
+  readonly baseSettings: SettingsSet;
+  /** Settings as the server reported them at login. */
+  readonly reported: ReadonlyMap<string, string>;
+  /** Startup parameters that are pgweir's own. */
+  readonly own: ReadonlyMap<string, string>;
+  readonly sessionPool: boolean;
+  readonly limits: SessionLimits;
+}
+
+export interface SessionLimits {
+  readonly maxParseBytes: number;
+  readonly batchBytes: number;
+  readonly heldReplyBytes: number;
+  readonly statementsPerClient: number;
+}
+
+/** Notifications that wait until the client is between messages; more end the connection. Ours. */
+const MAX_WAITING_NOTIFICATIONS = 1000;
+
+/**
+ * One client: bytes in, decisions out. Everything happens in calls of `receive` and of the connections that serve it, inside
+ * a turn; nothing here waits.
+ *
+ * The client's messages become works (`work.ts`), works go to a backend through the dispatcher, replies come back through
+ * `replies.ts`, what statements leave behind is settled by `aftermath.ts` before a connection is given back.
+ */
+export class Session implements ConnectionHolder {
+  readonly #parts: SessionParts;
+  readonly #options: SessionOptions;
+  readonly #state: SessionState;
+  readonly #framer: Framer;
+  readonly #dispatcher: Dispatcher;
+  readonly #aftermath: Aftermath;
+  readonly #own: OwnSettings;
+  /** The batch whose target is not decided yet. */
+  #batch: Work | null = null;
+  /** A work that is answered here, once everything before it is. */
+  #waiting: Work | null = null;
+  /** Works to be run again, or to be answered with an error, before anything else; in order. */
+  readonly #redo: { readonly work: Work; readonly error: ReportableError | Buffer | null }[] = [];
+  /** Works that a lost connection has left unanswered. */
+  readonly #lost: Work[] = [];
+  /** The connection of the open transaction was lost and the client has not been told. */
+  #transactionLost: OperationalError | null = null;
+  /** After an error of ours inside a batch: everything up to its Sync is passed over. */
+  #skipping = false;
+  /** Where later pieces of the current message go. */
+  #piecesPass = false;
+  #reading = true;
+  #pumping = false;
+  #congested = false;
+  readonly #notifications: Buffer[] = [];
+  #scannedSettings: SettingsSet | null = null;
+  #scan: ScanMode = 'standard';
+  /** When the work that is under way was received; null while the client is to act. For timeouts. */
+  busySinceMs: number | null = null;
+  idleSinceMs: number;
+
+  constructor(parts: SessionParts, options: SessionOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#own = new OwnSettings(options.own);
+    this.#framer = new Framer(sessionFrames(options.limits));
+    this.#state = new SessionState(
+      options.mode,
+      new SessionStatements(parts.registry, options.limits.statementsPerClient),
+      options.baseSettings,
+    );
+    this.#aftermath = new Aftermath(this.#state, parts.measures);
+    const { client, leases, topology, clock, measures, policy, random } = parts;
+    const router = new Router(this.#state, { policy, own: this.#own, clock, random, scanMode: () => this.#scanMode() });
+    const { heldReplyBytes } = options.limits;
+    this.#dispatcher = new Dispatcher(
+      { state: this.#state, router, leases, topology, clock, measures, holder: this },
+      { heldReplyBytes, sessionPool: options.sessionPool, fenceWaitMs: parts.policy.fenceWaitMs },
+      { workRefused: (work, error) => this.#refused(work, error), resumed: () => this.#pump() },
+      new Replies(
+        this.#state,
+        client,
+        {
+          workDone: (work, status, failed) => this.#done(work, status, failed),
+          workAgain: (work) => this.#again(work),
+          preludeFailed: (work, error) => this.#preludeFailed(work, error),
+          copyBegan: (work, segment) => this.#copyBegan(work, segment),
+          workLost: (work) => this.#lost.push(work),
+        },
+        measures,
+        heldReplyBytes,
+      ),
+    );
+    this.idleSinceMs = clock.now();
+  }
+
+  get inTransaction(): boolean {
+    return this.#state.transaction !== 'idle';
+  }
+
+  /** The client is to act: nothing of it is under way. */
+  get idle(): boolean {
+    return this.#state.works.length === 0 && this.#dispatcher.stalled === null && this.#batch === null;
+  }
+
+  get pins(): ReadonlySet<string> {
+    return this.#state.pins;
+  }
+
+  /** Takes a chunk of the client's stream, which belongs to the session from now on. Inside a turn. */
+  receive(chunk: Buffer): void {
+    if (this.#state.closed) return;
+    this.#framer.push(chunk);
+    this.#pump();
+  }
+
+  /** What a cancel request of the client is to reach: the connection that works for it, or null. */
+  cancel(): BackendConnection | null {
+    const stalled = this.#dispatcher.abandonStalled();
+    if (stalled !== null) {
+      this.#refused(stalled, new OperationalError('query_canceled', 'canceling statement due to user request'));
+      this.#pump();
+      return null;
+    }
+    return this.#state.works.length > 0 ? this.#state.active : null;
+  }
+
+  /** The client is gone, or is to go: everything it held is given back or closed. */
+  close(): void {
+    const state = this.#state;
+    if (state.closed) return;
+    state.closed = true;
+    this.#dispatcher.abandonStalled();
+    const { active, home } = state;
+    state.active = null;
+    state.home = null;
+    state.statements.clear();
+    const clean = state.works.length === 0 && state.transaction === 'idle' && !state.settling && !this.#aftermath.due;
+    for (const connection of new Set([active, home])) {
+      if (connection === null) continue;
+      connection.holder = null;
+      if (clean && !state.pinned && !connection.congested && connection.owed === 0) this.#parts.leases.give(connection);
+      else this.#parts.leases.abandon(connection);
+    }
+  }
+
+  /** Reports an error of ours and ends the connection. */
+  fail(error: ReportableError): void {
+    if (this.#state.closed) return;
+    this.#answer(errorResponseFor(error));
+    this.close();
+    this.#parts.client.end();
+  }
+
+  /** The client's socket takes bytes again. */
+  clientWritable(): void {
+    if (!this.#congested) return;
+    this.#congested = false;
+    this.#state.active?.resume();
+  }
+
+  /** More bytes have piled up for the client than it should be sent: its backend waits. */
+  clientCongested(): void {
+    if (this.#congested || this.#state.active === null) return;
+    this.#congested = true;
+    this.#state.active.pause();
+  }
+
+  notification(connection: BackendConnection, slice: Buffer, start: number, end: number): void {
+    const { active, works } = this.#state;
+    if (works.length === 0 || connection === active) this.#parts.client.send(slice, start, end);
+    else if (this.#notifications.length < MAX_WAITING_NOTIFICATIONS) {
+      this.#notifications.push(Buffer.from(slice.subarray(start, end)));
+    } else this.fail(new OperationalError('too_many_waiters', 'too many notifications wait for the client to read'));
+  }
+
+  connectionLost(connection: BackendConnection, farewell: Buffer | null): void {
+    const state = this.#state;
+    const wasPinned = state.pinned && (connection === state.home || connection === state.active);
+    const wasActive = connection === state.active;
+    this.#parts.leases.discard(connection);
+    this.#parts.topology.suspect(connection.backend, 'connection lost');
+    if (connection === state.home) state.home = null;
+    if (!wasActive && !wasPinned) return;
+    state.active = null;
+    state.settling = false;
+    state.open = null;
+    this.#congested = false;
+    state.works.length = 0;
+    const lost = this.#lost.splice(0);
+    if (lost.some((work) => work.streamed) && connection.cutInside) {
+      this.close();
+      this.#parts.client.end();
+      return;
+    }
+    if (wasPinned) {
+      const why = [...state.pins].join(', ');
+      this.fail(
+        new OperationalError('session_state_lost', 'the connection to the server was lost, and with it state of the session', {
+          detail: `The session depended on its connection: ${why}.`,
+        }),
+      );
+      return;
+    }
+    this.#redoLost(lost, farewell);
+    this.#pump();
+  }
+
+  writable(): void {
+    this.#pump();
+  }
+
+  /** The cancel request for this connection has been delivered, or could not be. */
+  cancelFinished(connection: BackendConnection): void {
+    if (connection === this.#state.active && this.#state.works.length === 0) this.#drained();
+  }
+
+  // The client's messages.
+
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#mayRead()) {
+        if (this.#redo.length > 0) this.#runAgain();
+        else if (this.#waiting !== null) this.#runWaiting();
+        else if (this.#framer.next()) this.#piece();
+        else break;
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.fail(error);
+    } finally {
+      this.#pumping = false;
+    }
+    this.#steerReading();
+  }
+
+  /** Whether the next message may be looked at now. */
+  #mayRead(): boolean {
+    const state = this.#state;
+    if (state.closed || this.#dispatcher.stalled !== null) return false;
+    if ((this.#redo.length > 0 || this.#waiting !== null) && state.works.length > 0) return false;
+    return state.active === null || !state.active.congested;
+  }
+
+  #steerReading(): void {
+    const reading = this.#mayRead();
+    if (reading === this.#reading || this.#state.closed) return;
+    this.#reading = reading;
+    if (reading) this.#parts.client.resumeReading();
+    else this.#parts.client.pauseReading();
+  }
+
+  #piece(): void {
+    const framer = this.#framer;
+    if (!framer.first) {
+      if (this.#piecesPass) this.#dispatcher.continue(framer.buffer, framer.start, framer.end);
+      return;
+    }
+    const message = new ClientMessage(framer.type, framer.buffer, framer.start, framer.end, framer.length);
+    this.#piecesPass = false;
+    if (this.#skipping && message.type !== FRONTEND.sync && message.type !== FRONTEND.terminate) return;
+    this.busySinceMs ??= this.#parts.clock.now();
+    switch (message.type) {
+      case FRONTEND.query:
+        this.#query(message, framer.last);
+        break;
+      case FRONTEND.sync:
+        this.#sync(message);
+        break;
+      case FRONTEND.terminate:
+        this.close();
+        this.#parts.client.end();
+        break;
+      case FRONTEND.functionCall:
+        this.#call(message, framer.last);
+        break;
+      case FRONTEND.copyData:
+      case FRONTEND.copyDone:
+      case FRONTEND.copyFail:
+        this.#copy(message);
+        break;
+      default:
+        this.#batchMessage(message);
+    }
+  }
+
+  #query(message: ClientMessage, whole: boolean): void {
+    const work = new Work('query', this.busySinceMs ?? 0);
+    work.add(message);
+    work.complete = true;
+    this.#state.statements.remove('');
+    let text: string | null = null;
+    if (whole) {
+      try {
+        text = decodeQuery(message.buffer, message.start, message.end);
+      } catch (error) {
+        if (!(error instanceof ProtocolError) || error.severity === 'FATAL') throw error;
+      }
+    }
+    work.facts.push(this.#factsOf(text));
+    // The rest of a long text follows in pieces; nothing ends it but its last byte.
+    this.#piecesPass = !whole;
+    work.text = text ?? '';
+    this.#submit(work);
+  }
+
+  #call(message: ClientMessage, whole: boolean): void {
+    const work = new Work('call', this.busySinceMs ?? 0);
+    work.add(message);
+    work.complete = true;
+    this.#piecesPass = !whole;
+    work.facts.push(this.#parts.statements.opaque('not proven a read'));
+    this.#submit(work);
+  }
+
+  #copy(message: ClientMessage): void {
+    const work = this.#state.works.at(-1);
+    if (this.#batch !== null) this.#addToBatch(this.#batch, message);
+    else if (work !== undefined && this.#state.active !== null) {
+      if (message.type !== FRONTEND.copyData) work.copyOpen = false;
+      this.#piecesPass = true;
+      this.#dispatcher.continue(message.buffer, message.start, message.end);
+    }
+    // Otherwise a COPY has failed and the client does not know yet: PostgreSQL ignores these, too.
+  }
+
+  #copyBegan(work: Work, segment: Segment): void {
+    work.copyOpen = true;
+    // A Sync behind the Execute was taken by the COPY: the one that ends the batch is still to come.
+    if (work.kind === 'batch' && work.complete) this.#dispatcher.reopen(work, segment);
+  }
+
+  /** Parse, Bind, Describe, Execute, Close, Flush. */
+  #batchMessage(message: ClientMessage): void {
+    const open = this.#state.open;
+    if (open?.copyOpen === true) {
+      this.#piecesPass = true;
+      this.#dispatcher.continue(message.buffer, message.start, message.end);
+      return;
+    }
+    const work = open ?? this.#batch ?? this.#beginBatch();
+    try {
+      this.#resolve(message, work);
+    } catch (error) {
+      if (error instanceof OperationalError) {
+        this.#failBatch(work, error);
+        return;
+      }
+      if (!(error instanceof ProtocolError) || error.severity === 'FATAL') throw error;
+      // PostgreSQL is to complain about it.
+      work.facts.push(this.#parts.statements.opaque('not proven a read'));
+    }
+    if (open === null) this.#addToBatch(work, message);
+    else {
+      if (message.type === FRONTEND.flush) this.#flush(work);
+      this.#piecesPass = !this.#framer.last;
+      if (work.retryable) work.add(message);
+      this.#dispatcher.append(work, message);
+    }
+  }
+
+  #beginBatch(): Work {
+    const work = new Work('batch', this.busySinceMs ?? 0);
+    this.#batch = work;
+    return work;
+  }
+
+  #addToBatch(work: Work, message: ClientMessage): void {
+    work.add(message);
+    const last = this.#framer.last;
+    const state = this.#state;
+    const streams = state.active !== null && (state.expectsTransaction || state.pinned || state.transaction === 'open');
+    if (message.type === FRONTEND.flush) this.#flush(work);
+    else if (last && work.bytes <= this.#options.limits.batchBytes && !streams) return;
+    this.#piecesPass = !last;
+    this.#batch = null;
+    this.#submit(work);
+  }
+
+  #flush(work: Work): void {
+    work.flushed = true;
+    work.holding = false;
+  }
+
+  #sync(message: ClientMessage): void {
+    const state = this.#state;
+    if (this.#skipping) {
+      this.#skipping = false;
+      this.#answer(readyFor(state.transaction));
+      this.#becameIdle();
+      return;
+    }
+    const open = state.open;
+    if (open !== null) {
+      if (open.copyOpen) this.#dispatcher.continue(message.buffer, message.start, message.end);
+      else {
+        open.complete = true;
+        if (open.retryable) open.add(message);
+        this.#dispatcher.append(open, message);
+      }
+      return;
+    }
+    const work = this.#batch ?? new Work('batch', this.busySinceMs ?? 0);
+    this.#batch = null;
+    work.add(message);
+    work.complete = true;
+    this.#submit(work);
+  }
+
+  /** Finds out which statement a message is about, and takes down what its name means from now on. */
+  #resolve(message: ClientMessage, work: Work): void {
+    const { statements } = this.#state;
+    switch (message.type) {
+      case FRONTEND.parse: {
+        if (!this.#framer.last) {
+          throw new OperationalError('message_too_large', 'prepared statement is too long to be kept', {
+            hint: 'Send it as a simple query.',
+          });
+        }
+        const { name, text, typesSlice } = decodeParse(message.buffer, message.start, message.end);
+        message.name = name;
+        message.previous = statements.get(name);
+        message.duplicate = name !== '' && message.previous !== null;
+        if (message.duplicate) {
+          work.facts.push(this.#parts.statements.opaque('not proven a read'));
+          return;
+        }
+        message.statement = statements.define(name, text, typesSlice);
+        this.#mention(work, message.statement);
+        return;
+      }
+      case FRONTEND.bind: {
+        const { statement } = decodeBindNames(message.buffer, message.start, message.end);
+        this.#refer(message, statement, work);
+        return;
+      }
+      case FRONTEND.describe: {
+        const { target, name } = decodeDescribe(message.buffer, message.start, message.end);
+        if (target === 'statement') this.#refer(message, name, work);
+        return;
+      }
+      case FRONTEND.close: {
+        const { target, name } = decodeClose(message.buffer, message.start, message.end);
+        if (target !== 'statement') return;
+        message.name = name;
+        message.previous = statements.get(name);
+        statements.remove(name);
+        return;
+      }
+      case FRONTEND.execute:
+        work.executes++;
+        return;
+      default:
+    }
+  }
+
+  #refer(message: ClientMessage, name: string, work: Work): void {
+    message.name = name;
+    message.statement = this.#state.statements.get(name);
+    if (message.statement !== null) this.#mention(work, message.statement);
+    else work.facts.push(this.#parts.statements.opaque('not proven a read'));
+  }
+
+  /** The work runs or describes the statement: its facts count, once. */
+  #mention(work: Work, statement: PreparedStatement): void {
+    if (work.lastMentioned === statement) return;
+    for (const earlier of work.messages) if (earlier.statement === statement) return;
+    work.lastMentioned = statement;
+    work.text = statement.text;
+    const scan = this.#scanMode();
+    const catalog = this.#parts.statements.catalog();
+    work.facts.push(statement.factsUnder(this.#parts.statements, catalog, scan));
+  }
+
+  #factsOf(text: string | null): Facts {
+    const { statements } = this.#parts;
+    return text === null ? statements.opaque('text too long to parse') : statements.facts(text, statements.catalog(), this.#scanMode());
+  }
+
+  #scanMode(): ScanMode {
+    const { settings } = this.#state;
+    if (settings !== this.#scannedSettings) {
+      this.#scannedSettings = settings;
+      this.#scan = scanMode(settings, this.#options.reported);
+    }
+    return this.#scan;
+  }
+
+  // Works.
+
+  #submit(work: Work): void {
+    const only = work.complete && (work.kind !== 'batch' || work.executes === 1) ? work.onlyStatement : null;
+    if (this.#mayBeOurs(work, only)) {
+      if (this.#state.works.length > 0) {
+        this.#waiting = work;
+        return;
+      }
+      if (this.#answerHere(work, only)) return;
+    }
+    this.#toBackend(work);
+  }
+
+  /** Whether the statement is one that pgweir may have to answer by itself. */
+  #mayBeOurs(work: Work, only: StatementFacts | null): boolean {
+    const state = this.#state;
+    if (state.transaction === 'failed' && state.active === null) return true;
+    if (work.facts.length === 0 && work.messages.length === 1) return state.active === null;
+    if (only === null) return false;
+    if (isOwnSetting(only)) return true;
+    if (only.kind === 'deallocate') return only.name !== null && state.statements.get(only.name) !== null;
+    if (state.transaction === 'deferred') return true;
+    const pipelined = state.works.length > 0 && state.activeIsPrimary;
+    return only.kind === 'begin' && state.transaction === 'idle' && !state.pinned && !pipelined && !state.expectsTransaction;
+  }
+
+  /** Answers the work without a backend; false when it needs one. Nothing is under way. */
+  #answerHere(work: Work, only: StatementFacts | null): boolean {
+    const state = this.#state;
+    if (state.transaction === 'failed' && state.active === null) {
+      this.#answerInLostTransaction(work, only);
+      return true;
+    }
+    if (work.facts.length === 0 && work.kind === 'batch') {
+      this.#answer(readyFor(state.transaction));
+      this.#becameIdle();
+      return true;
+    }
+    if (only === null) return false;
+    let result: LocalResult | null;
+    try {
+      result = this.#own.answer(only, state.transaction !== 'idle');
+    } catch (error) {
+      if (!(error instanceof OperationalError)) throw error;
+      this.#refused(work, error);
+      return true;
+    }
+    if (result === null && only.kind === 'deallocate' && only.name !== null && state.statements.get(only.name) !== null) {
+      state.statements.remove(only.name);
+      result = { tag: 'DEALLOCATE' };
+    }
+    result ??= deferredAnswer(state, only, work.text);
+    if (result === null) return false;
+    if (state.transaction === 'idle') this.#own.transactionEnded();
+    this.#answer(localReply(work, result, state.transaction));
+    this.#becameIdle();
+    return true;
+  }
+
+  /** The connection of the open transaction was lost: only its end is left. */
+  #answerInLostTransaction(work: Work, only: StatementFacts | null): void {
+    const state = this.#state;
+    const lost = this.#transactionLost;
+    this.#transactionLost = null;
+    if (only?.kind === 'rollback' || (only?.kind === 'commit' && lost === null)) {
+      state.transaction = 'idle';
+      this.#own.transactionEnded();
+      this.#answer(localReply(work, { tag: 'ROLLBACK' }, 'idle'));
+      this.#becameIdle();
+      return;
+    }
+    if (only?.kind === 'commit') {
+      state.transaction = 'idle';
+      this.#own.transactionEnded();
+    }
+    this.#answerError(work, lost ?? new OperationalError('in_failed_transaction', IN_FAILED_TRANSACTION));
+  }
+
+  #toBackend(work: Work): void {
+    const { deferred, transaction } = this.#state;
+    if (transaction === 'deferred' && deferred !== null) {
+      work.preamble = deferred.preamble;
+      this.#aftermath.touch(deferred.settings.keys());
+    }
+    this.#dispatcher.submit(work);
+  }
+
+  #runWaiting(): void {
+    const work = this.#waiting;
+    this.#waiting = null;
+    if (work !== null) this.#submit(work);
+  }
+
+  #runAgain(): void {
+    const next = this.#redo.shift();
+    if (next === undefined) return;
+    if (next.error !== null) this.#answerError(next.work, next.error);
+    else this.#dispatcher.submit(next.work);
+  }
+
+  #done(work: Work, status: number, failed: boolean): void {
+    const state = this.#state;
+    const connection = state.active;
+    const now = this.#parts.clock.now();
+    const idle = isIdle(status);
+    if (failed) this.#takeBackNames(work);
+    if (connection !== null) this.#aftermath.note(work, connection, failed, work.autocommit && idle);
+    this.#account(work, now, failed);
+    state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
+    if (idle) {
+      this.#own.transactionEnded();
+      this.#parts.measures.transactions++;
+    }
+    if (state.works.length > 0) return;
+    state.expectsTransaction = !idle;
+    this.#flushNotifications();
+    this.#becameIdle();
+    if (idle) this.#drained();
+    this.#pump();
+  }
+
+  #account(work: Work, now: number, failed: boolean): void {
+    const state = this.#state;
+    const { measures, statements } = this.#parts;
+    const seconds = (now - work.startedMs) / 1000;
+    if (state.activeIsPrimary) {
+      state.lastPrimaryMs = now;
+      measures.queryTimePrimary.observe(seconds);
+    } else {
+      state.lastReplica = work.backend;
+      state.lastReplicaMs = now;
+      measures.queryTimeReplica.observe(seconds);
+    }
+    if (!failed) for (const facts of work.facts) if (facts.changesCatalog) statements.catalogChanged();
+  }
+
+  /** Every reply came and no transaction is open: the connection is given back, once it is known what was left on it. */
+  #drained(): void {
+    const state = this.#state;
+    const connection = state.active;
+    if (connection === null || state.settling || state.works.length > 0) return;
+    if (connection.cancelsInFlight > 0) return;
+    if (connection.cancelled) {
+      connection.cancelled = false;
+      this.#settle((done) => Question.ask(connection, ';', (_answer, status) => status !== 0 && done()));
+    } else if (this.#aftermath.due) this.#settle((done) => this.#aftermath.ask(connection, done));
+    else {
+      this.#dispatcher.release();
+      this.#dispatcher.releaseHome();
+      this.#dispatcher.retry();
+    }
+  }
+
+  #settle(ask: (done: () => void) => void): void {
+    this.#state.settling = true;
+    ask(() => {
+      this.#state.settling = false;
+      if (this.#state.transaction === 'idle') this.#drained();
+      this.#pump();
+    });
+  }
+
+  #again(work: Work): void {
+    const state = this.#state;
+    const cause = work.retryCause;
+    if (cause === STALE_PLAN) {
+      for (const { statement } of work.messages) {
+        if (statement !== null) state.active?.retireStatement(statement.id, statement.backendName);
+      }
+    } else if (cause !== null && REFUSED_BY_STANDBY.has(cause)) {
+      work.primaryOnly = true;
+      for (const text of work.texts()) this.#parts.statements.learn(text, this.#scanMode());
+    } else if (cause !== null) work.failedOn.push(work.backend);
+    work.startAgain();
+    this.#redo.push({ work, error: null });
+    if (state.works.length > 0) return;
+    state.transaction = 'idle';
+    state.expectsTransaction = false;
+    this.#drained();
+    this.#pump();
+  }
+
+  #preludeFailed(work: Work, error: Buffer): void {
+    const state = this.#state;
+    const connection = state.active;
+    const onReplica = !state.activeIsPrimary;
+    state.active = null;
+    if (connection !== null) {
+      if (connection === state.home) state.home = null;
+      this.#parts.leases.discard(connection);
+    }
+    if (onReplica && state.mode === 'split' && !work.primaryOnly) {
+      this.#parts.measures.retries.inc('settings');
+      work.primaryOnly = true;
+      work.startAgain();
+      this.#redo.push({ work, error: null });
+    } else {
+      state.transaction = work.preamble === null ? 'idle' : 'failed';
+      state.expectsTransaction = false;
+      this.#answerError(work, error);
+    }
+    this.#pump();
+  }
+
+  #redoLost(lost: readonly Work[], farewell: Buffer | null): void {
+    const state = this.#state;
+    const inTransaction = state.transaction === 'open' || state.transaction === 'failed' || state.expectsTransaction;
+    state.expectsTransaction = false;
+    const detail = farewell === null ? undefined : decodeErrorFields(farewell, 0, farewell.length).message;
+    if (inTransaction) {
+      state.transaction = 'failed';
+      this.#transactionLost = connectionLostError(detail);
+    }
+    for (const work of lost) {
+      if ((work.again || (work.retryable && !work.streamed)) && work.attempts < MAX_ATTEMPTS) {
+        this.#parts.measures.retries.inc(work.retryCause ?? 'connection lost');
+        work.failedOn.push(work.backend);
+        work.startAgain();
+        this.#redo.push({ work, error: null });
+      } else this.#redo.push({ work, error: this.#lossOf(work, detail) });
+    }
+  }
+
+  /** What a client is told whose work was under way on a connection that was lost. */
+  #lossOf(work: Work, detail: string | undefined): OperationalError {
+    const commits = work.facts.some((facts) => facts.statements.some(({ kind }) => kind === 'commit'));
+    const changes = work.autocommit && work.facts.some((facts) => facts.effect !== 'read');
+    if (!commits && !changes) return connectionLostError(detail);
+    return new OperationalError('outcome_unknown', 'the connection to the server was lost before the outcome was known', {
+      detail: detail ?? 'The statement may or may not have been committed.',
+    });
+  }
+
+  /** The work could not be brought to a backend. */
+  #refused(work: Work, error: Error): void {
+    const state = this.#state;
+    if (work.preamble !== null || state.transaction === 'deferred') {
+      state.transaction = 'failed';
+      state.deferred = null;
+    }
+    this.#takeBackAllNames(work);
+    this.#answerError(work, reportable(error));
+  }
+
+  /** Ends a work with an error: the ReadyForQuery behind it now, or at the Sync that is still to come. */
+  #answerError(work: Work, error: ReportableError | Buffer): void {
+    if (error instanceof OperationalError) this.#parts.measures.errors.inc(error.kind);
+    const message = Buffer.isBuffer(error) ? asError(error) : errorResponseFor(error);
+    if (work.complete) {
+      this.#answer(Buffer.concat([message, readyFor(this.#state.transaction)]));
+      this.#becameIdle();
+      return;
+    }
+    this.#answer(message);
+    this.#skipping = true;
+    this.#piecesPass = false;
+  }
+
+  /** A batch that breaks a limit of ours. */
+  #failBatch(work: Work, error: OperationalError): void {
+    this.#batch = null;
+    if (work.sent) this.fail(error);
+    else this.#refused(work, error);
+  }
+
+  /** Names that a failed batch would have changed mean again what they meant before. */
+  #takeBackNames(work: Work): void {
+    if (work.skipped === null) return;
+    for (const { message, failing } of work.skipped) {
+      if (message.name === null) continue;
+      // A Parse of the unnamed statement that fails has dropped the one before (exec_parse_message in postgres.c).
+      const previous = failing && message.name === '' ? null : message.previous;
+      this.#state.statements.restore(message.name, previous);
+    }
+    work.skipped = null;
+  }
+
+  #takeBackAllNames(work: Work): void {
+    for (const message of work.messages.toReversed()) {
+      const changes = (message.type === FRONTEND.parse && !message.duplicate) || message.type === FRONTEND.close;
+      if (changes && message.name !== null) this.#state.statements.restore(message.name, message.previous);
+    }
+  }
+
+  #flushNotifications(): void {
+    for (const message of this.#notifications.splice(0)) this.#parts.client.send(message, 0, message.length);
+  }
+
+  #answer(bytes: Buffer): void {
+    this.#parts.client.send(bytes, 0, bytes.length);
+  }
+
+  #becameIdle(): void {
+    if (this.#state.works.length > 0 || this.#batch !== null) return;
+    this.busySinceMs = null;
+    this.idleSinceMs = this.#parts.clock.now();
+  }
+}
+
+const IN_FAILED_TRANSACTION = 'current transaction is aborted, commands ignored until end of transaction block';
+
+function connectionLostError(detail: string | undefined): OperationalError {
+  return new OperationalError(
+    'backend_lost',
+    'the connection to the server was lost',
+    detail === undefined ? {} : { detail },
+  );
+}
+
+/** What the client may know of an error that kept a work from its backend. */
+function reportable(error: Error): ReportableError | Buffer {
+  if (error instanceof OperationalError) return error;
+  if (error instanceof BackendLoginError) return error.response;
+  return new OperationalError('backend_unreachable', 'could not connect to the server', { cause: error });
+}
+
+/** A backend's ErrorResponse as an ERROR: what was FATAL for its connection is not for the client's. */
+function asError(response: Buffer): Buffer {
+  const fields = decodeErrorFields(response, 0, response.length);
+  return encodeErrorResponse({ ...fields, severity: 'ERROR', severityNonLocalized: 'ERROR' });
+}

@@ -1,0 +1,78 @@
+import type { BackendConnection } from '../backend/connection.ts';
+import type { Residue } from '../backend/residue.ts';
+import type { TransactionModes } from '../sql/facts.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import type { SessionStatements } from './prepared-statements.ts';
+import type { Work } from './work.ts';
+
+/**
+ * Where a session stands between the client's transactions and the backends.
+ *   idle      outside a transaction
+ *   deferred  BEGIN was answered by us; no backend knows of it yet
+ *   open      in a transaction on the active connection
+ *   failed    in a failed transaction, on the active connection or, when that was lost, on none
+ */
+export type TransactionState = 'idle' | 'deferred' | 'open' | 'failed';
+
+/** Why a session keeps its connection between transactions. */
+export type PinReason = Residue | 'state unknown';
+
+export type ListenMode = 'split' | 'read-only';
+
+/** A transaction that the client began and no backend has heard of. */
+export interface DeferredTransaction {
+  /** The Query messages to be run ahead of the first real statement: BEGIN, SET TRANSACTION, SET LOCAL, SET. */
+  readonly preamble: Buffer[];
+  modes: TransactionModes;
+  /** Session-level settings made in it, by name: they hold after COMMIT. */
+  readonly settings: Map<string, string>;
+}
+
+/** What the parts of a session share. Changed only by them. */
+export class SessionState {
+  readonly mode: ListenMode;
+  readonly statements: SessionStatements;
+  /** Settings that the session began with; RESET returns to them. */
+  readonly baseSettings: SettingsSet;
+  settings: SettingsSet;
+  transaction: TransactionState = 'idle';
+  deferred: DeferredTransaction | null = null;
+  /** What the transaction state will be when all works under way are done, as far as their texts tell. */
+  expectsTransaction = false;
+
+  /** The connection that works are sent to now, and its role. */
+  active: BackendConnection | null = null;
+  activeIsPrimary = false;
+  /** The connection of the primary that the session keeps: pinned, or by `pool.mode: session`. */
+  home: BackendConnection | null = null;
+  readonly pins = new Set<PinReason>();
+
+  /** Works that were sent and not answered, oldest first. */
+  readonly works: Work[] = [];
+  /** The newest of them while its Sync has not been sent. */
+  open: Work | null = null;
+  /** A question of our own about the state of the active connection is under way. */
+  settling = false;
+
+  /** When the last reply of the primary came: replicas must contain everything up to then (ms of the clock). */
+  lastPrimaryMs = Number.NEGATIVE_INFINITY;
+  /** The replica that served last and when its last reply came: another must contain everything up to then. */
+  lastReplica = -1;
+  lastReplicaMs = Number.NEGATIVE_INFINITY;
+  /** Its incarnation then: what was seen there says nothing about a later one. */
+  lastReplicaIncarnation = -1;
+
+  closed = false;
+
+  constructor(mode: ListenMode, statements: SessionStatements, baseSettings: SettingsSet) {
+    this.mode = mode;
+    this.statements = statements;
+    this.baseSettings = baseSettings;
+    this.settings = baseSettings;
+  }
+
+  /** The session must stay on its connection, whatever a statement would allow. */
+  get pinned(): boolean {
+    return this.pins.size > 0;
+  }
+}

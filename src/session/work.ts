@@ -1,0 +1,127 @@
+import { Guard } from '../backend/exchange.ts';
+import type { Facts } from '../sql/facts.ts';
+import type { Route } from '../routing/route.ts';
+import type { PreparedStatement } from './prepared-statements.ts';
+
+/** One message of the client, as far as it is kept. `buffer[start, end)` is its first piece and belongs to us. */
+export class ClientMessage {
+  readonly type: number;
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+  /** Length of the whole message; more than `end - start` when later pieces follow. */
+  readonly length: number;
+  /** Parse, Bind, Describe and Close of a statement: which it is. Null when the client has none of that name. */
+  statement: PreparedStatement | null = null;
+  /** The client's name for it; null for messages that are not about a statement. */
+  name: string | null = null;
+  /** Parse and Close: what the name meant before. */
+  previous: PreparedStatement | null = null;
+  /** Parse of a name that is taken: PostgreSQL is made to say so. */
+  duplicate = false;
+
+  constructor(type: number, buffer: Buffer, start: number, end: number, length: number) {
+    this.type = type;
+    this.buffer = buffer;
+    this.start = start;
+    this.end = end;
+    this.length = length;
+  }
+}
+
+/**
+ * What a client sends that ends in one ReadyForQuery: a Query, a FunctionCall, or an extended-protocol batch up to its Sync.
+ * Decided, sent and answered as one.
+ */
+export class Work {
+  readonly kind: 'query' | 'batch' | 'call';
+  readonly startedMs: number;
+  readonly messages: ClientMessage[] = [];
+  /** Facts of each statement that the work runs or describes, in order. */
+  readonly facts: Facts[] = [];
+  /** Everything that makes up the work is known: a batch has its Sync. */
+  complete = false;
+  /** The client asked for replies before the end (Flush): nothing may be held back. */
+  flushed = false;
+  /** Execute messages of a batch. */
+  executes = 0;
+  /** Text of its statement, of the last where there are several. */
+  text = '';
+  /** The statement that `facts` were last taken of. */
+  lastMentioned: PreparedStatement | null = null;
+  /** Bytes of `messages`. */
+  bytes = 0;
+
+  route: Route | null = null;
+  backend = -1;
+  /** Was sent outside a transaction block, by a session that is not pinned. */
+  autocommit = false;
+  /** May be run again elsewhere as long as nothing of its reply was sent. */
+  retryable = false;
+  /** Runs on a replica, which may refuse it: then it has done nothing and is run on the primary. */
+  refusable = false;
+  /** Times it was sent. */
+  attempts = 0;
+  /** Backends that failed it. */
+  readonly failedOn: number[] = [];
+  /** A standby refused it: only the primary will do. */
+  primaryOnly = false;
+  /** The last attempt failed in a way that allows another, or stood behind one that did. */
+  again = false;
+  /** Why, for the one that failed. */
+  retryCause: string | null = null;
+
+  /** Statements to be run ahead of it, swallowed: the deferred BEGIN and what joined it. */
+  preamble: readonly Buffer[] | null = null;
+  guard: Guard | null = null;
+  /** Messages are on their way to the backend. */
+  sent = false;
+  /** Bytes of its reply went to the client. */
+  streamed = false;
+  /** Its reply so far, copied, while it is held back; null when there is nothing or holding has ended. */
+  held: Buffer[] | null = null;
+  heldBytes = 0;
+  holding = false;
+  /** The backend takes CopyData for it. */
+  copyOpen = false;
+  /** Names that had to exist on the backend for an error's sake; to be closed behind it. */
+  closeAfter: string[] | null = null;
+  /** Changes of the session's names that PostgreSQL skipped, to be taken back if the work is not run again. */
+  skipped: { readonly message: ClientMessage; readonly failing: boolean }[] | null = null;
+
+  constructor(kind: Work['kind'], startedMs: number) {
+    this.kind = kind;
+    this.startedMs = startedMs;
+  }
+
+  add(message: ClientMessage): void {
+    this.messages.push(message);
+    this.bytes += message.end - message.start;
+  }
+
+  /** Everything about the last attempt is forgotten. */
+  startAgain(): void {
+    this.again = false;
+    this.retryCause = null;
+    this.sent = false;
+    this.held = null;
+    this.heldBytes = 0;
+    this.skipped = null;
+    this.guard = null;
+  }
+
+  /** The text of each statement in it. */
+  texts(): Set<string> {
+    const texts = new Set<string>();
+    for (const { statement } of this.messages) if (statement !== null) texts.add(statement.text);
+    if (this.kind === 'query') texts.add(this.text);
+    return texts;
+  }
+
+  /** The facts, when the work is one statement of one message. */
+  get onlyStatement(): Facts['statements'][number] | null {
+    const [facts, second] = this.facts;
+    if (facts === undefined || second !== undefined || facts.statements.length !== 1) return null;
+    return facts.statements[0] ?? null;
+  }
+}
