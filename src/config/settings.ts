@@ -252,10 +252,12 @@ function authSettings(files: Files) {
       user: optional(text({ description: 'The role that asks; the user of the monitor when left out.' })),
       password: secret({ description: "Its password; the monitor's when both are left out." }, files),
       database: optional(text({ description: "The database it asks in; the monitor's when left out." })),
-      statement: text({
-        description: 'Returns one row for the role $1: its name and its verifier. It may call a SECURITY DEFINER function.',
-        default: 'SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin',
-      }),
+      statement: optional(
+        text({
+          description:
+            'Asks for the role $1: one row with its name, its verifier, and if you like whether it may log in (boolean) and for how many milliseconds its password is good. When left out, `pg_authid` is read, which only superusers may; for others, call a SECURITY DEFINER function.',
+        }),
+      ),
     },
     { description: 'How verifiers of users that are not listed are looked up in the cluster; `off` switches it off.' },
     function* ({ user: asks, password }) {

@@ -104,7 +104,8 @@ export class LineWriter {
   }
 }
 
-interface PlainError {
+/** See {@link plainError}. */
+export interface PlainError {
   readonly name: string;
   readonly message: string;
   readonly code?: string;
