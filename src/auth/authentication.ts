@@ -155,7 +155,10 @@ export class Authentication {
   #saslLast(account: Account, server: ScramServer, data: string): AuthStep {
     const proven = server.final(data);
     if (proven === null) return this.#fail(account);
-    return this.#login(account, { kind: 'scram keys', keys: proven.keys }, proven.serverFinal);
+    const { shadow } = account;
+    // Keys are good for one salt only; a password is good for that of every backend.
+    const credential: Credential = shadow.kind === 'password' ? shadow.credential : { kind: 'scram keys', keys: proven.keys };
+    return this.#login(account, credential, proven.serverFinal);
   }
 
   #checkMd5(account: Account, salt: Buffer, text: string): Promise<AuthStep> {
