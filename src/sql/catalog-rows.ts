@@ -1,0 +1,163 @@
+import type { Catalog, RelationKnowledge } from './catalog.ts';
+import type { CatalogRows, FunctionUseRow, RelationRow } from './catalog-queries.ts';
+import type { ObjectName } from './findings.ts';
+import { builtinFunction, isAboutTheNode } from './functions.ts';
+import { SEQUENCE, systemRelation } from './system-relations.ts';
+import { eitherOf, READ, UNKNOWN_FUNCTION, type Verdict, VOLATILE, verdict } from './verdict.ts';
+
+/**
+ * Makes a database's catalog of the answers to {@link CatalogRows}. A relation means the worst of itself and of all that
+ * is read with it. Names arrive as JavaScript strings and are kept as the bytes of UTF-8, byte-as-char.
+ *
+ * @param identity `version` must differ between two catalogs of one database with different rows.
+ */
+export function catalogFromRows(identity: { readonly database: string; readonly version: number }, rows: CatalogRows): Catalog {
+  const functions = new Names<Verdict>(eitherOf);
+  const fields = new Set<string>();
+  for (const row of rows.functions) {
+    functions.add(row.schema, row.name, ofFunction(row.volatility, row.name));
+    if (row.field && row.volatility === 'v') fields.add(bytes(row.name));
+  }
+  const relations = relationsByName(rows);
+  const operators = new Set(rows.volatileOperators.map((row) => bytes(row.name)));
+  const types = new Names<true>(() => true);
+  for (const row of rows.volatileTypes) types.add(row.schema, row.name, true);
+  return {
+    ...identity,
+    loaded: true,
+    hasEventTriggers: rows.eventTriggers.length > 0,
+    userFunction: (name) => functions.get(name),
+    relation: (name) => relations.get(name),
+    isVolatileOperator: (name) => operators.has(name),
+    isVolatileType: (name) => types.get(name) !== null,
+    isVolatileField: (name) => fields.has(name),
+  };
+}
+
+function ofFunction(volatility: string, name: string): Verdict {
+  if (isAboutTheNode(name)) return DIFFERS;
+  return volatility === 'i' || volatility === 's' ? READ : VOLATILE;
+}
+
+const DIFFERS: Verdict = verdict('write', 'differs on a standby', { callsVolatile: true });
+const UNLOGGED: Verdict = verdict('write', 'unlogged relation');
+const ROW_LOCK: Verdict = verdict('write', 'row lock');
+const UNKNOWN_WRAPPER: Verdict = verdict('unknown', 'not proven a read');
+
+/** Foreign tables that read the same wherever they are asked from. Others may read files or devices of the node. */
+const NETWORK_WRAPPERS: ReadonlySet<string> = new Set(['postgres_fdw']);
+
+/** Values by qualified name, and merged by the name alone. */
+class Names<V> {
+  readonly #qualified = new Map<string, V>();
+  readonly #bare = new Map<string, V>();
+  readonly #merge: (first: V, second: V) => V;
+
+  constructor(merge: (first: V, second: V) => V) {
+    this.#merge = merge;
+  }
+
+  add(schema: string, name: string, value: V): void {
+    const bare = bytes(name);
+    const known = this.#bare.get(bare);
+    this.#bare.set(bare, known === undefined ? value : this.#merge(known, value));
+    this.#qualified.set(key(bytes(schema), bare), value);
+  }
+
+  get(name: ObjectName): V | null {
+    return (name.schema === null ? this.#bare.get(name.name) : this.#qualified.get(key(name.schema, name.name))) ?? null;
+  }
+}
+
+/** A zero byte cannot be in a name. */
+function key(schema: string, name: string): string {
+  return `${schema}\0${name}`;
+}
+
+function bytes(name: string): string {
+  return Buffer.from(name, 'utf8').toString('latin1');
+}
+
+/** What stands between relations: the OIDs of those read with one, and written to with one. */
+interface Edges {
+  readonly read: ReadonlyMap<string, readonly string[]>;
+  readonly write: ReadonlyMap<string, readonly string[]>;
+}
+
+function relationsByName(rows: CatalogRows): Names<RelationKnowledge> {
+  const byOid = new Map(rows.relations.map((row) => [row.oid, row]));
+  const own = new Map(rows.relations.map((row) => [row.oid, ofRelation(row)]));
+  for (const use of rows.functionUses) {
+    const before = own.get(use.relation);
+    if (before !== undefined) own.set(use.relation, eitherOf(before, ofUse(use)));
+  }
+  const edges = edgesOf(rows);
+  const readers = new Closure(edges.read);
+  const writers = new Closure(edges.write);
+  const names = new Names<RelationKnowledge>((first, second) => ({
+    reading: eitherOf(first.reading, second.reading),
+    runsCodeOnWrite: first.runsCodeOnWrite || second.runsCodeOnWrite,
+  }));
+  for (const row of rows.relations) {
+    let reading = READ;
+    for (const oid of readers.from(row.oid)) reading = eitherOf(reading, own.get(oid) ?? UNKNOWN_WRAPPER);
+    let runsCodeOnWrite = false;
+    for (const oid of writers.from(row.oid)) runsCodeOnWrite ||= byOid.get(oid)?.runs_code ?? true;
+    names.add(row.schema, row.name, interned(reading, runsCodeOnWrite));
+  }
+  return names;
+}
+
+const PLAIN: RelationKnowledge = { reading: READ, runsCodeOnWrite: false };
+
+/** Most relations are plain, and there may be very many of them. */
+function interned(reading: Verdict, runsCodeOnWrite: boolean): RelationKnowledge {
+  const plain = reading.effect === 'read' && !reading.callsVolatile && !runsCodeOnWrite;
+  return plain ? PLAIN : { reading, runsCodeOnWrite };
+}
+
+function ofRelation(row: RelationRow): Verdict {
+  if (row.schema === 'pg_catalog') return systemRelation(row.name) ?? UNKNOWN_WRAPPER;
+  if (row.schema === 'information_schema') return READ;
+  if (isAboutTheNode(row.name)) return DIFFERS;
+  if (row.kind === 'S') return SEQUENCE;
+  if (row.persistence === 'u') return UNLOGGED;
+  if (row.locks_rows) return ROW_LOCK;
+  if (row.kind === 'f' && !NETWORK_WRAPPERS.has(row.wrapper ?? '')) return UNKNOWN_WRAPPER;
+  return READ;
+}
+
+function ofUse(use: FunctionUseRow): Verdict {
+  if (use.schema === 'pg_catalog') return builtinFunction(use.name) ?? UNKNOWN_FUNCTION;
+  return ofFunction(use.volatility, use.name);
+}
+
+function edgesOf(rows: CatalogRows): Edges {
+  const read = new Map<string, string[]>();
+  const write = new Map<string, string[]>();
+  const add = (map: Map<string, string[]>, upper: string, lower: string): void => {
+    const list = map.get(upper);
+    if (list === undefined) map.set(upper, [lower]);
+    else list.push(lower);
+  };
+  for (const row of rows.relationUses) {
+    if (!row.on_write) add(read, row.upper, row.lower);
+    add(write, row.upper, row.lower);
+  }
+  return { read, write };
+}
+
+class Closure {
+  readonly #edges: ReadonlyMap<string, readonly string[]>;
+
+  constructor(edges: ReadonlyMap<string, readonly string[]>) {
+    this.#edges = edges;
+  }
+
+  /** The relation and everything that can be reached from it; views may be recursive. */
+  from(start: string): ReadonlySet<string> {
+    const reached = new Set([start]);
+    for (const oid of reached) for (const lower of this.#edges.get(oid) ?? []) reached.add(lower);
+    return reached;
+  }
+}
