@@ -29,10 +29,10 @@ const ABOUT_THE_NODE = `
   pg_log_standby_snapshot pg_ls_archive_statusdir pg_ls_dir pg_ls_logdir pg_ls_logicalmapdir pg_ls_logicalsnapdir
   pg_ls_replslotdir pg_ls_summariesdir pg_ls_tmpdir pg_ls_waldir pg_notification_queue_usage pg_numa_available
   pg_postmaster_start_time pg_prepared_xact pg_promote pg_read_binary_file pg_read_file pg_relation_size pg_reload_conf
-  pg_rotate_logfile pg_safe_snapshot_blocking_pids pg_show_all_file_settings pg_show_all_settings
+  pg_replication_origin_oid pg_rotate_logfile pg_safe_snapshot_blocking_pids pg_show_all_file_settings pg_show_all_settings
   pg_show_replication_origin_status pg_stat_file pg_sync_replication_slots pg_table_size pg_tablespace_location
   pg_tablespace_size pg_terminate_backend pg_total_relation_size pg_wal_replay_pause pg_wal_replay_resume
-  pg_wal_summary_contents pg_xact_status txid_current_if_assigned txid_current_snapshot txid_status
+  pg_wal_summary_contents pg_walfile_name pg_walfile_name_offset pg_xact_status txid_current_if_assigned txid_current_snapshot txid_status
 `;
 
 /** They answer about the connection they run on. */

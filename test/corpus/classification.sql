@@ -702,9 +702,9 @@ REINDEX TABLE users
 CLUSTER users USING users_pkey
 REFRESH MATERIALIZED VIEW user_stats
 REFRESH MATERIALIZED VIEW CONCURRENTLY user_stats WITH DATA
-ALTER SYSTEM SET work_mem = '4MB'
 
 --@ write, maintenance [differs]
+ALTER SYSTEM SET work_mem = '4MB'
 CHECKPOINT
 
 --@ write, schema change
