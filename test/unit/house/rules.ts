@@ -2,13 +2,17 @@ import { builtinModules } from 'node:module';
 import { posix } from 'node:path';
 import { scan } from './scan.ts';
 
-/**
- * The floors of the house: what a folder of `src` may import besides itself. `topology/view` stands for that one file,
- * which holds types and pure functions. The table is the one of the design; a change here is a change of the design.
- */
+/** The pure part of `backend`: what a connection is and owes, without its socket. */
+const LEDGER = ['connection', 'exchange', 'question', 'residue', 'settings-prelude', 'login-error'].map(
+  (name) => `backend/${name}`,
+);
 const BELOW_SERVER = ['util', 'protocol', 'sql', 'auth', 'config', 'backend', 'pool', 'topology', 'routing', 'session'];
 const BELOW_APP = [...BELOW_SERVER, 'server', 'admin'];
 
+/**
+ * The floors of the house: what a folder of `src` may import besides itself; `topology/view` stands for that one file.
+ * The table is the one of the design; a change here is a change of the design.
+ */
 export const FLOORS: Readonly<Record<string, readonly string[]>> = {
   util: [],
   protocol: ['util'],
@@ -16,10 +20,10 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
   auth: ['util'],
   config: ['util'],
   backend: ['util', 'protocol', 'auth', 'config'],
-  pool: ['util', 'config', 'backend'],
+  pool: ['util', 'protocol', 'auth', 'config', 'backend'],
   topology: ['util', 'config', 'sql', 'backend'],
   routing: ['util', 'config', 'sql', 'topology/view'],
-  session: ['util', 'protocol', 'sql', 'auth', 'config', 'routing', 'topology/view'],
+  session: ['util', 'protocol', 'sql', 'auth', 'config', 'routing', 'topology/view', ...LEDGER],
   server: BELOW_SERVER,
   admin: ['util', 'protocol', 'config', 'pool', 'topology', 'session', 'server'],
   app: BELOW_APP,
@@ -32,7 +36,9 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
 /** Folders and single files that decide and never do: no I/O, no clock, no chance, nothing of the process. */
 export const PURE: readonly string[] = [
   ...['util', 'protocol', 'sql', 'auth', 'config', 'routing', 'session'],
-  ...['pool/decisions.ts', 'topology/view.ts', 'topology/reduce.ts', 'topology/roles.ts', 'topology/lsn-clock.ts'],
+  ...[...LEDGER, 'backend/ledger'].map((name) => `${name}.ts`),
+  'pool/pool.ts',
+  ...['view', 'reduce', 'roles', 'lsn-clock'].map((name) => `topology/${name}.ts`),
 ];
 
 /** The few doors from pure folders to the world. */
@@ -76,6 +82,7 @@ export type Rule =
   | 'dependency door'
   | 'pure: built-in module'
   | 'pure: ambient'
+  | 'pure: impure import'
   | 'builtin without node:';
 
 export interface Violation {
@@ -90,28 +97,32 @@ export function violationsOf(sources: ReadonlyMap<string, string>): Violation[] 
 }
 
 function violationsOfFile(file: string, source: string, sources: ReadonlyMap<string, string>): Violation[] {
-  const { specifiers, code } = scan(source);
+  const { imports, code } = scan(source);
   const found: Violation[] = [];
   const report = (rule: Rule, what: string) => found.push({ file, rule, what });
   const folder = folderOf(file);
   const pure = isPure(file);
   if (!Object.hasOwn(FLOORS, folder)) report('unknown folder', folder);
   if (/\bimport\s*\((?!\s*"\d+"\s*[,)])/.test(code)) report('computed import', 'import() of something that is not a literal');
-  for (const specifier of specifiers) {
-    const rule = specifier.startsWith('.') ? relativeRule(file, specifier, sources) : packageRule(file, specifier, pure);
+  for (const { specifier, typeOnly } of imports) {
+    const rule = specifier.startsWith('.')
+      ? relativeRule(file, specifier, sources, pure && !typeOnly)
+      : packageRule(file, specifier, pure);
     if (rule !== null) report(rule, specifier);
   }
   if (pure) for (const [name, pattern] of AMBIENT) if (pattern.test(code)) report('pure: ambient', name);
   return found;
 }
 
-function relativeRule(file: string, specifier: string, sources: ReadonlyMap<string, string>): Rule | null {
+/** @param purely whether what is imported must be pure: a pure file may name the types of an impure one, no more. */
+function relativeRule(file: string, specifier: string, sources: ReadonlyMap<string, string>, purely: boolean): Rule | null {
   const target = posix.join(posix.dirname(file), specifier);
   if (target.startsWith('..')) return 'outside src';
   if (!sources.has(target)) return 'unresolved import';
   const [from, to] = [folderOf(file), folderOf(target)];
   const allowed = FLOORS[from] ?? [];
-  return from === to || allowed.includes(to) || allowed.includes(target.replace(/\.ts$/, '')) ? null : 'floor';
+  if (from !== to && !allowed.includes(to) && !allowed.includes(target.replace(/\.ts$/, ''))) return 'floor';
+  return purely && !isPure(target) ? 'pure: impure import' : null;
 }
 
 function packageRule(file: string, specifier: string, pure: boolean): Rule | null {

@@ -27,7 +27,17 @@ describe('the reader of imports', () => {
     ["const text = `import './a.ts'`;", []],
     ["const text = 'it\\'s import \"./a.ts\"';", []],
   ])('finds in %j the specifiers %j', (source, expected) => {
-    expect(scan(source).specifiers).toEqual(expected);
+    expect(scan(source).imports.map(({ specifier }) => specifier)).toEqual(expected);
+  });
+
+  it.each([
+    ["import type { A } from './a.ts';", true],
+    ["export type * from './a.ts';", true],
+    ["import { type A } from './a.ts';", false],
+    ["import './a.ts';", false],
+    ["import {\n  type,\n} from './a.ts';", false],
+  ])('knows whether %j is for types alone: %j', (source, typeOnly) => {
+    expect(scan(source).imports).toEqual([{ specifier: './a.ts', typeOnly }]);
   });
 
   it.each([

@@ -1,9 +1,15 @@
 /** What the rules of the house want to know about a source file. */
 export interface Scan {
-  /** Module specifiers of imports, exports and dynamic imports, in order. */
-  readonly specifiers: readonly string[];
+  /** Imports, re-exports and dynamic imports, in order. */
+  readonly imports: readonly Import[];
   /** The text with comments, strings and regular expressions blanked out; code inside templates is kept. */
   readonly code: string;
+}
+
+export interface Import {
+  readonly specifier: string;
+  /** Erased before anything runs. */
+  readonly typeOnly: boolean;
 }
 
 const QUOTED = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/y;
@@ -20,8 +26,11 @@ const IMPORT = /\b(?:import|export)\b[^;"]*?\bfrom\s*"(\d+)"|\bimport\s*\(?\s*"(
 export function scan(source: string): Scan {
   const strings: string[] = [];
   const code = scanCode(source, 0, strings).code;
-  const specifiers = [...code.matchAll(IMPORT)].map(([, from, bare]) => strings[Number(from ?? bare)] ?? '');
-  return { specifiers, code };
+  const imports = [...code.matchAll(IMPORT)].map(([text, from, bare]) => ({
+    specifier: strings[Number(from ?? bare)] ?? '',
+    typeOnly: /^(?:import|export)\s+type\b/.test(text),
+  }));
+  return { imports, code };
 }
 
 /** Reads from `start` to the end, or to the brace that closes a template's expression. */
