@@ -197,9 +197,6 @@ const PROCESS: readonly Metric[] = [
   counter('pgweir_statement_cache_misses_total', [], 'Statements that had to be parsed.', (sources, emit) =>
     emit(sources.statementCache().misses),
   ),
-  counter('pgweir_statement_cache_evictions_total', [], 'Shapes that were forgotten to make room.', (sources, emit) =>
-    emit(sources.statementCache().evictions),
-  ),
   gauge('pgweir_prepared_statements', [], 'Distinct prepared statements that sessions hold.', (sources, emit) =>
     emit(sources.preparedStatements().count),
   ),

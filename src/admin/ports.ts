@@ -52,7 +52,6 @@ export interface StatementCacheStats {
   readonly entries: number;
   readonly hits: number;
   readonly misses: number;
-  readonly evictions: number;
 }
 
 /** Protocol-level statements that sessions hold, each distinct text and parameter types counted once. */

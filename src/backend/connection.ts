@@ -218,6 +218,11 @@ export class BackendConnection implements LedgerOwner {
     this.#socket.end();
   }
 
+  /** Breaks the connection off: its holder is told that it was lost. */
+  end(): void {
+    this.#end(null);
+  }
+
   notification(slice: Buffer, start: number, end: number): void {
     this.holder?.notification(this, slice, start, end);
   }

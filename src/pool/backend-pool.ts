@@ -37,7 +37,8 @@ export class PooledConnection implements PoolMember<Partition> {
 export interface BackendPoolOptions {
   readonly backend: { readonly index: number; readonly name: string; readonly host: string; readonly port: number };
   readonly limits: PoolLimits & { readonly statementsPerConnection: number };
-  readonly tls: BackendTls;
+  /** Read at each login: certificates are reloaded. */
+  readonly tls: () => BackendTls;
   readonly clock: Clock;
   readonly turn: Turn;
   readonly measures: Measures;
@@ -85,6 +86,29 @@ export class BackendPool {
     return false;
   }
 
+  limitsChanged(limits: PoolLimits): void {
+    this.#pool.limitsChanged(limits);
+  }
+
+  /** For metrics. */
+  stats() {
+    const { idle, lent, opening, waiting } = this.#pool.counts;
+    let quarantined = 0;
+    for (const { connection } of this.#pool.members().lent) if (connection.cancelsInFlight > 0) quarantined++;
+    return {
+      backend: this.#options.backend.name,
+      connections: { connecting: opening, idle, active: lent - quarantined, quarantined },
+      waiters: waiting,
+      limit: this.#pool.limit,
+    };
+  }
+
+  /** Ends every connection, those in use too: what they would do from now on would be wrong. */
+  endAll(): void {
+    this.retireAll();
+    for (const { connection } of [...this.#pool.members().lent]) connection.end();
+  }
+
   /** Closes what is idle and lets nothing that is lent come back: the backend is another than it was. */
   retireAll(): void {
     for (const member of this.#members.values()) member.retired = true;
@@ -101,7 +125,7 @@ export class BackendPool {
       database: partition.database,
       parameters,
       credential: partition.credential,
-      tls,
+      tls: tls(),
       timeoutMs: DIAL_TIMEOUT_MS,
       clock,
     });

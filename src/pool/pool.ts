@@ -31,7 +31,7 @@ export interface PoolOptions<K, M extends PoolMember<K>> {
 }
 
 export interface PoolLimits {
-  readonly max: number;
+  readonly maxPerBackend: number;
   readonly maxWaiters: number;
   readonly waitTimeoutMs: number;
   /** 0: never. */
@@ -92,6 +92,11 @@ export class Pool<K, M extends PoolMember<K>> {
     return this.#lent.size + this.#waiting.length;
   }
 
+  /** The most members. */
+  get limit(): number {
+    return this.#limits.maxPerBackend;
+  }
+
   /** New bounds, for a reload; what is over them goes when it is next idle. */
   limitsChanged(limits: PoolLimits): void {
     this.#limits = limits;
@@ -148,7 +153,7 @@ export class Pool<K, M extends PoolMember<K>> {
     if (!this.#lent.delete(member)) return;
     const now = this.#options.clock.now();
     member.idleSinceMs = now;
-    if (!member.usable || this.#closed || this.#tooOld(member, now) || this.#size() >= this.#limits.max) {
+    if (!member.usable || this.#closed || this.#tooOld(member, now) || this.#size() >= this.#limits.maxPerBackend) {
       this.#options.close(member);
       this.#serveNext();
       return;
@@ -222,7 +227,7 @@ export class Pool<K, M extends PoolMember<K>> {
     const waiting = this.#waiting.reduce((count, entry) => count + (entry.kind === kind ? 1 : 0), 0);
     const opening = this.#opening.reduce((count, entry) => count + (entry === kind ? 1 : 0), 0);
     if (opening >= waiting || this.#closed) return;
-    if (this.#size() >= this.#limits.max && !this.#evictOther(kind)) return;
+    if (this.#size() >= this.#limits.maxPerBackend && !this.#evictOther(kind)) return;
     this.#opening.push(kind);
     this.#options.open(kind).then(
       (member) => this.#options.turn(() => this.#opened(kind, member)),

@@ -57,6 +57,7 @@ export const REASONS: Readonly<Record<RouteReason, string>> = {
   'no eligible replica': 'it could be read from a replica, but none is usable',
   'fence not reached': 'it could be read from a replica, but none is known to contain all that the session must see',
   'batch not complete': 'it was sent before its batch was complete, so what follows may be a write',
+  pipelined: 'it came behind statements that are still under way on the primary',
   replication: 'replication connections belong to the primary',
   'function call': 'what a function call by the protocol does is not known',
 };

@@ -1,5 +1,6 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import type { Catalog } from '../sql/catalog.ts';
+import type { OpaqueReason } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
 import type { View } from '../topology/view.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
@@ -58,9 +59,9 @@ export interface StatementPort {
   readonly generation: number;
   facts(text: string, catalog: Catalog, scan: ScanMode): Facts;
   /** Facts of something that cannot be looked at. */
-  opaque(reason: 'text too long to parse' | 'not proven a read'): Facts;
-  /** A standby refused this text, although it was classified as a read. */
-  learn(text: string, scan: ScanMode): void;
+  opaque(reason: OpaqueReason): Facts;
+  /** A standby refused this text with this SQLSTATE, although it was thought to be a read. */
+  learn(text: string, sqlstate: string): void;
   /** DDL passed. */
   catalogChanged(): void;
 }

@@ -42,8 +42,6 @@ export interface SessionParts {
 
 export interface SessionOptions {
   readonly mode: ListenMode;
-  readonly user: string;
-  readonly database: string;
   /** Settings that the session begins with beyond its pool's startup parameters. */
   readonly baseSettings: SettingsSet;
   /** Settings as the server reported them at login. */
@@ -145,6 +143,13 @@ export class Session implements ConnectionHolder {
   /** The client is to act: nothing of it is under way. */
   get idle(): boolean {
     return this.#state.works.length === 0 && this.#dispatcher.stalled === null && this.#batch === null;
+  }
+
+  /** What the session is doing, for metrics. */
+  get activity(): 'idle' | 'active' | 'waiting' | 'idle in transaction' {
+    if (this.#dispatcher.stalled !== null && this.#state.works.length === 0) return 'waiting';
+    if (!this.idle) return 'active';
+    return this.inTransaction ? 'idle in transaction' : 'idle';
   }
 
   get pins(): ReadonlySet<string> {
@@ -355,7 +360,7 @@ export class Session implements ConnectionHolder {
     work.add(message);
     work.complete = true;
     this.#piecesPass = !whole;
-    work.facts.push(this.#parts.statements.opaque('not proven a read'));
+    work.facts.push(this.#parts.statements.opaque('text does not parse'));
     this.#submit(work);
   }
 
@@ -394,7 +399,7 @@ export class Session implements ConnectionHolder {
       }
       if (!(error instanceof ProtocolError) || error.severity === 'FATAL') throw error;
       // PostgreSQL is to complain about it.
-      work.facts.push(this.#parts.statements.opaque('not proven a read'));
+      work.facts.push(this.#parts.statements.opaque('text does not parse'));
     }
     if (open === null) this.#addToBatch(work, message);
     else {
@@ -468,7 +473,7 @@ export class Session implements ConnectionHolder {
         message.previous = statements.get(name);
         message.duplicate = name !== '' && message.previous !== null;
         if (message.duplicate) {
-          work.facts.push(this.#parts.statements.opaque('not proven a read'));
+          work.facts.push(this.#parts.statements.opaque('text does not parse'));
           return;
         }
         message.statement = statements.define(name, text, typesSlice);
@@ -504,7 +509,7 @@ export class Session implements ConnectionHolder {
     message.name = name;
     message.statement = this.#state.statements.get(name);
     if (message.statement !== null) this.#mention(work, message.statement);
-    else work.facts.push(this.#parts.statements.opaque('not proven a read'));
+    else work.facts.push(this.#parts.statements.opaque('text does not parse'));
   }
 
   /** The work runs or describes the statement: its facts count, once. */
@@ -704,7 +709,7 @@ export class Session implements ConnectionHolder {
       }
     } else if (cause !== null && REFUSED_BY_STANDBY.has(cause)) {
       work.primaryOnly = true;
-      for (const text of work.texts()) this.#parts.statements.learn(text, this.#scanMode());
+      for (const text of work.texts()) this.#parts.statements.learn(text, cause);
     } else if (cause !== null) work.failedOn.push(work.backend);
     work.startAgain();
     this.#redo.push({ work, error: null });

@@ -62,7 +62,7 @@ export function sources(): AdjustableSources {
       pinned: 1,
       limit: 10_000,
     }),
-    statementCache: () => ({ entries: 3, hits: 100, misses: 4, evictions: 1 }),
+    statementCache: () => ({ entries: 3, hits: 100, misses: 4 }),
     preparedStatements: () => ({ count: 2, bytes: 512 }),
   };
   return adjustable;

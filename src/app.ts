@@ -1,0 +1,418 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { EventLoopDelay } from './admin/event-loop-delay.ts';
+import { type HttpServer, startHttpServer } from './admin/http.ts';
+import type { AdminSources, ClientStats } from './admin/ports.ts';
+import { Readiness } from './admin/readiness.ts';
+import { Authenticator } from './auth/authentication.ts';
+import { authRule } from './auth/rules.ts';
+import { UserStore } from './auth/users.ts';
+import { RoleVerifiers } from './backend/role-verifiers.ts';
+import { type BackendTls, loadBackendTls } from './backend/tls.ts';
+import type { Config } from './config/settings.ts';
+import { BackendPool } from './pool/backend-pool.ts';
+import { Leases } from './pool/leases.ts';
+import { Partitions } from './pool/partition.ts';
+import { ClientAcceptor } from './server/accept.ts';
+import { Canceller } from './server/canceller.ts';
+import { Gate } from './server/gate.ts';
+import { Listener } from './server/listener.ts';
+import { SessionClient } from './server/session-client.ts';
+import { ListenerTls } from './server/tls.ts';
+import type { StatementPort, TopologyPort } from './session/ports.ts';
+import { StatementRegistry } from './session/prepared-statements.ts';
+import { opaqueFacts } from './sql/classify.ts';
+import { loadParser } from './sql/parser.ts';
+import { StatementCache } from './sql/statement-cache.ts';
+import { unloadedCatalog } from './sql/catalog.ts';
+class CatalogLoader { constructor(_o: unknown) {} catalogFor(_d: string) { return unloadedCatalog; } refresh(_d: string) {} close() {} }
+import { Monitor } from './topology/monitor.ts';
+import { BackendProber } from './topology/probe.ts';
+import { BugError } from './util/assert.ts';
+import { Measures } from './util/measures.ts';
+import { realClock } from './util/real-clock.ts';
+import { Secret } from './util/secret.ts';
+import { silentTelemetry, type Telemetry } from './util/telemetry.ts';
+import { Turn } from './util/turn.ts';
+
+export interface AppDependencies {
+  readonly telemetry?: Telemetry;
+}
+
+/** A running pgweir. */
+export interface App extends AsyncDisposable {
+  readonly listenAddresses: readonly { readonly host: string; readonly port: number }[];
+  /** Where /metrics is. */
+  readonly httpPort: number;
+  /** Puts a configuration in force as a whole, or throws and leaves everything as it was. */
+  reload(config: Config): Promise<void>;
+  /** Drains: finishes transactions within `shutdown.drain_timeout`, then closes everything. */
+  close(): Promise<void>;
+}
+
+/** How often timeouts of clients are looked at, and everything that nobody uses any more. */
+const TICK_MS = 1_000;
+/** How often a draining process looks whether its clients have gone. */
+const DRAIN_POLL_MS = 20;
+/** Logins under way at the same time; each may cost a key derivation. Ours. */
+const MAX_LOGINS = 1_000;
+
+/** Constructs and connects everything; resolves when every backend has been asked for its role and clients may come. */
+export async function startApp(config: Config, { telemetry = silentTelemetry }: AppDependencies = {}): Promise<App> {
+  await loadParser();
+  const house = new House(config, telemetry);
+  try {
+    await house.open();
+    return house;
+  } catch (error) {
+    await house.close();
+    throw error;
+  }
+}
+
+class House implements App {
+  #config: Config;
+  readonly #telemetry: Telemetry;
+  readonly #clock = realClock;
+  readonly #turn = new Turn();
+  readonly #measures = new Measures();
+  readonly #delay = new EventLoopDelay();
+  readonly #statementCache = new StatementCache();
+  readonly #registry: StatementRegistry;
+  readonly #partitions = new Partitions();
+  readonly #lent = new Set<Parameters<Leases['give']>[0]>();
+  readonly #saltSecret = Secret.from(randomBytes(32).toString('hex'));
+  #backendTls: BackendTls;
+  readonly #monitor: Monitor;
+  readonly #catalogs: CatalogLoader;
+  readonly #verifiers: RoleVerifiers;
+  readonly #pools: readonly BackendPool[];
+  readonly #gate: Gate;
+  #acceptor: ClientAcceptor;
+  #listeners: Listener[] = [];
+  #http: HttpServer | null = null;
+  #ticker: NodeJS.Timeout | null = null;
+  #draining = false;
+  #lookups = 0;
+  #learned = 0;
+
+  constructor(config: Config, telemetry: Telemetry) {
+    this.#config = config;
+    this.#telemetry = telemetry;
+    this.#backendTls = loadBackendTls(config.backendTls);
+    this.#registry = new StatementRegistry(config.limits.statementBytes);
+    const { monitor } = config;
+    const login = {
+      user: monitor.user,
+      password: monitor.password,
+      database: monitor.database,
+      tls: this.#backendTls,
+      timeoutMs: monitor.timeoutMs,
+      applicationName: 'pgweir monitor',
+    };
+    this.#monitor = new Monitor({
+      backends: config.backends,
+      settings: monitorSettings(config),
+      clock: this.#clock,
+      telemetry,
+      createProber: ({ host, port }, report) => new BackendProber({ ...login, host, port }, this.#clock, report),
+    });
+    this.#catalogs = new CatalogLoader({
+      login: { ...login, timeoutMs: CATALOG_TIMEOUT_MS, applicationName: 'pgweir catalog' },
+      views: this.#monitor,
+      clock: this.#clock,
+      telemetry,
+    });
+    this.#verifiers = new RoleVerifiers({
+      connection: { ...login, ...verifierLogin(config), applicationName: 'pgweir auth' },
+      endpoints: () => endpoints(this.#monitor),
+      statement: config.auth.query?.statement ?? null,
+      clock: this.#clock,
+      telemetry,
+    });
+    this.#pools = config.backends.map(
+      (backend, index) =>
+        new BackendPool({
+          backend: { index, name: backend.name, host: backend.host, port: backend.port },
+          limits: config.pool,
+          tls: () => this.#backendTls,
+          clock: this.#clock,
+          turn: this.#turn,
+          measures: this.#measures,
+          telemetry,
+        }),
+    );
+    this.#acceptor = this.#newAcceptor(config);
+    this.#gate = this.#newGate();
+    this.#monitor.onChange((view, previous) => this.#topologyChanged(view, previous));
+  }
+
+  get listenAddresses(): readonly { readonly host: string; readonly port: number }[] {
+    return this.#listeners.map(({ address }) => address);
+  }
+
+  get httpPort(): number {
+    return this.#http?.port ?? 0;
+  }
+
+  async open(): Promise<void> {
+    await this.#monitor.start();
+    const { listen, http } = this.#config;
+    for (const address of listen) {
+      this.#listeners.push(await Listener.open(address, (socket, mode) => this.#gate.accept(socket, mode)));
+    }
+    this.#http = await startHttpServer({
+      host: http.host,
+      port: http.port,
+      sources: this.#adminSources(),
+      readiness: new Readiness({
+        views: this.#monitor,
+        clock: this.#clock,
+        needsPrimary: listen.some(({ mode }) => mode === 'split'),
+        draining: () => this.#draining,
+      }),
+      clock: this.#clock,
+      telemetry: this.#telemetry,
+    });
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** Sessions that are there keep the routing and limits they began with; new ones have the new. */
+  async reload(config: Config): Promise<void> {
+    const backendTls = loadBackendTls(config.backendTls);
+    const acceptor = this.#newAcceptor(config);
+    this.#backendTls = backendTls;
+    this.#acceptor = acceptor;
+    this.#config = config;
+    this.#monitor.reconfigure(monitorSettings(config));
+    for (const pool of this.#pools) pool.limitsChanged(config.pool);
+  }
+
+  async close(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    for (const listener of this.#listeners) listener.stop();
+    this.#gate.drain();
+    const deadline = this.#clock.now() + this.#config.shutdown.drainTimeoutMs;
+    while (this.#gate.clients.size > 0 && this.#clock.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+      this.#gate.drain();
+    }
+    await this.#closeEverything();
+  }
+
+  /** Ends without draining. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#draining = true;
+    for (const listener of this.#listeners) listener.stop();
+    await this.#closeEverything();
+  }
+
+  async #closeEverything(): Promise<void> {
+    for (const client of this.#gate.clients) client.terminate();
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#turn.enter();
+    for (const pool of this.#pools) pool.pool.close();
+    this.#turn.leave();
+    this.#monitor.stop();
+    this.#catalogs.close();
+    await this.#verifiers.close();
+    await this.#http?.close();
+    this.#delay[Symbol.dispose]();
+  }
+
+  #newAcceptor(config: Config): ClientAcceptor {
+    const users = new UserStore({
+      users: config.auth.users,
+      source: config.auth.query === null ? null : this.#verifiers,
+      saltSecret: this.#saltSecret,
+      clock: this.#clock,
+    });
+    return new ClientAcceptor({
+      authenticator: new Authenticator({ rules: config.auth.rules.map(authRule), users, random: randomBytes }),
+      tls: config.tls === null ? null : new ListenerTls(config.tls),
+      clock: this.#clock,
+      telemetry: this.#telemetry,
+      loginTimeoutMs: config.limits.loginTimeoutMs,
+      maxLogins: MAX_LOGINS,
+    });
+  }
+
+  #newGate(): Gate {
+    const endpoint = (index: number) => {
+      const backend = this.#config.backends[index];
+      if (backend === undefined) throw new BugError(`there is no backend ${index}`);
+      return { host: backend.host, port: backend.port };
+    };
+    const tls = () => this.#backendTls;
+    const common = { clock: this.#clock, turn: this.#turn, measures: this.#measures, telemetry: this.#telemetry };
+    return new Gate({
+      ...common,
+      acceptor: () => this.#acceptor,
+      rules: () => this.#rules(),
+      partitions: this.#partitions,
+      leases: (partition) => new Leases(partition, this.#pools, this.#lent),
+      view: () => this.#monitor.current(),
+      canceller: new Canceller({ ...common, endpoint, tls }),
+      forDatabase: (database) => ({
+        topology: this.#topologyPort(),
+        statements: this.#statementPort(database),
+        registry: this.#registry,
+        random: Math.random,
+      }),
+      replication: {
+        primary: () => {
+          const { primary } = this.#monitor.current();
+          return primary === null ? null : endpoint(primary);
+        },
+        tls,
+        clock: this.#clock,
+        measures: this.#measures,
+      },
+    });
+  }
+
+  #rules() {
+    const { limits, pool, routing } = this.#config;
+    return {
+      limits,
+      sessionPool: pool.mode === 'session',
+      policy: (user: string, database: string) => ({
+        consistency: routing.consistency,
+        whenNoReplica: routing.whenNoReplica,
+        fenceWaitMs: routing.fenceWaitMs,
+        rule:
+          routing.rules.find(
+            (rule) => (rule.user === null || rule.user === user) && (rule.database === null || rule.database === database),
+          )?.route ?? null,
+      }),
+    };
+  }
+
+  #topologyPort(): TopologyPort {
+    const monitor = this.#monitor;
+    const turn = this.#turn;
+    return {
+      view: () => monitor.current(),
+      noteTraffic: () => monitor.noteTraffic(),
+      suspect: (backend, cause) => monitor.suspect(backend, cause),
+      awaitFresh: (fenceMs, timeoutMs, done) => {
+        const wait = monitor.waitForFence(fenceMs, this.#clock.now() + timeoutMs, (reached) => {
+          turn.enter();
+          try {
+            done(reached);
+          } finally {
+            turn.leave();
+          }
+        });
+        return wait === null ? null : () => wait.cancel();
+      },
+    };
+  }
+
+  #statementPort(database: string): StatementPort {
+    const house = this;
+    const [catalogs, cache] = [this.#catalogs, this.#statementCache];
+    return {
+      get generation() {
+        return house.#learned;
+      },
+      catalog: () => catalogs.catalogFor(database),
+      facts: (text, catalog, scan) => {
+        house.#lookups++;
+        return cache.facts(text, catalog, scan);
+      },
+      opaque: opaqueFacts,
+      learn: (text, sqlstate) => {
+        house.#learned++;
+        cache.learn(text, catalogs.catalogFor(database), sqlstate);
+      },
+      catalogChanged: () => catalogs.refresh(database),
+    };
+  }
+
+  /** Connections to a node whose role has changed are not handed on; those to a former primary end. */
+  #topologyChanged(view: ReturnType<Monitor['current']>, previous: ReturnType<Monitor['current']>): void {
+    this.#turn.enter();
+    for (const backend of view.backends) {
+      const before = previous.backends[backend.index];
+      const wasPrimary = previous.primary === backend.index;
+      const replaced = wasPrimary && (view.primary ?? backend.index) !== backend.index;
+      const demoted = wasPrimary && (backend.role === 'replica' || backend.problem === 'fenced');
+      if (replaced || demoted) this.#pools[backend.index]?.endAll();
+      else if (before !== undefined && before.role !== backend.role && backend.role !== 'unknown') {
+        this.#pools[backend.index]?.retireAll();
+      }
+    }
+    this.#turn.leave();
+  }
+
+  #tick(): void {
+    this.#gate.tick(this.#clock.now());
+    this.#partitions.sweep(
+      (partition) =>
+        this.#pools.some((pool) => pool.serves(partition)) || [...this.#gate.clients].some((client) => client.uses(partition)),
+    );
+  }
+
+  #adminSources(): AdminSources {
+    return {
+      version: VERSION,
+      measures: this.#measures,
+      views: this.#monitor,
+      eventLoopDelay: this.#delay.histogram,
+      clock: this.#clock,
+      pools: () => this.#pools.map((pool) => pool.stats()),
+      clients: () => this.#clientStats(),
+      statementCache: () => {
+        const { entries, misses } = this.#statementCache.usage;
+        return { entries, misses, hits: Math.max(0, this.#lookups - misses) };
+      },
+      preparedStatements: () => ({ count: this.#registry.size, bytes: this.#registry.bytes }),
+    };
+  }
+
+  #clientStats(): ClientStats {
+    const states = { login: this.#gate.arriving, idle: 0, active: 0, waiting: 0, 'idle in transaction': 0 };
+    let pinned = 0;
+    for (const client of this.#gate.clients) {
+      if (client instanceof SessionClient) {
+        states[client.session.activity]++;
+        if (client.session.pins.size > 0) pinned++;
+      } else states.active++;
+    }
+    return { states, pinned, limit: this.#config.limits.clients };
+  }
+}
+
+/** A catalog is a few large queries. */
+const CATALOG_TIMEOUT_MS = 30_000;
+
+const VERSION: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version;
+
+function monitorSettings({ monitor, routing }: Config) {
+  return {
+    intervalMs: monitor.intervalMs,
+    idleIntervalMs: monitor.idleIntervalMs,
+    observationLifeMs: monitor.observationLifeMs,
+    maxLagMs: routing.maxLagMs,
+    maxLagBytes: routing.maxLagBytes,
+  };
+}
+
+/** Who asks for verifiers: the role of `auth.query`, or the monitor's. */
+function verifierLogin({ auth: { query }, monitor }: Config) {
+  return {
+    user: query?.user ?? monitor.user,
+    password: query?.user === null || query === null ? monitor.password : query.password,
+    database: query?.database ?? monitor.database,
+  };
+}
+
+/** Backends that can be asked, best first. */
+function endpoints(monitor: Monitor): { host: string; port: number }[] {
+  const { backends, primary } = monitor.current();
+  const rank = (index: number, up: boolean) => (index === primary ? 0 : up ? 1 : 2);
+  return [...backends].sort((a, b) => rank(a.index, a.up) - rank(b.index, b.up)).map(({ host, port }) => ({ host, port }));
+}

@@ -1,0 +1,140 @@
+import type net from 'node:net';
+import type { ClientPort } from '../session/ports.ts';
+import type { Clock } from '../util/clock.ts';
+import { type ByteSink, Gather } from '../util/gather.ts';
+import type { Measures } from '../util/measures.ts';
+import type { Flushable, Turn } from '../util/turn.ts';
+
+/** What a client's socket tells the one who serves it. All calls are inside a turn. */
+export interface ClientSocketOwner {
+  /** A chunk of the client's stream, which belongs to the receiver. */
+  received(chunk: Buffer): void;
+  /** More has piled up for the client than the bound; and: it was written. */
+  congested(): void;
+  writable(): void;
+  /** The connection is gone. */
+  closed(): void;
+}
+
+/** Beyond this many unsent bytes the client's backend is not read on. Ours: a few socket buffers. */
+const MAX_UNSENT_BYTES = 256 * 1024;
+
+/** How long a client that was told to go may take to read why. Ours. */
+const LINGER_MS = 5_000;
+
+/** The socket of a client that is logged in: gathers what it is sent in a turn into one write. */
+export class ClientSocket implements ClientPort, ByteSink, Flushable {
+  readonly #socket: net.Socket;
+  readonly #owner: ClientSocketOwner;
+  readonly #turn: Turn;
+  readonly #measures: Measures;
+  readonly #clock: Clock;
+  readonly #gather: Gather;
+  #ending = false;
+  #closed = false;
+
+  constructor(
+    socket: net.Socket,
+    owner: ClientSocketOwner,
+    parts: { readonly turn: Turn; readonly measures: Measures; readonly clock: Clock },
+  ) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#turn = parts.turn;
+    this.#measures = parts.measures;
+    this.#clock = parts.clock;
+    this.#gather = new Gather(parts.turn, this);
+    socket.on('close', () => this.#gone());
+    socket.on('drain', () => this.#inTurn(() => owner.writable()));
+  }
+
+  /** Begins to read; `rest` is what came before, behind the login. */
+  start(rest: Buffer): void {
+    this.#socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    if (rest.length > 0) this.#received(rest);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(slice: Buffer, start: number, end: number): void {
+    if (this.#closed || this.#ending) return;
+    this.#measures.clientSentBytes += end - start;
+    this.#gather.add(slice, start, end);
+  }
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#ending || this.#closed) return;
+    this.#ending = true;
+    this.#turn.gathered(this);
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#closed) return true;
+    this.#socket.write(bytes);
+    return this.#written();
+  }
+
+  writeAll(pieces: readonly Buffer[]): boolean {
+    if (this.#closed) return true;
+    this.#socket.cork();
+    for (const piece of pieces) this.#socket.write(piece);
+    this.#socket.uncork();
+    return this.#written();
+  }
+
+  /** Comes after the gathered bytes were flushed: it was asked for after they were gathered. */
+  flush(): boolean {
+    if (this.#closed) return true;
+    this.#socket.end();
+    this.#socket.resume();
+    this.#clock.after(LINGER_MS, () => this.#socket.destroy());
+    return this.#socket.writableLength === 0;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #written(): boolean {
+    const unsent = this.#socket.writableLength;
+    if (unsent > MAX_UNSENT_BYTES) this.#owner.congested();
+    return unsent === 0;
+  }
+
+  #received(chunk: Buffer): void {
+    if (this.#ending) return;
+    this.#measures.clientReceivedBytes += chunk.length;
+    this.#turn.enter();
+    try {
+      this.#owner.received(chunk);
+    } finally {
+      this.#turn.leave();
+    }
+  }
+
+  #gone(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#gather.drop();
+    this.#inTurn(() => this.#owner.closed());
+  }
+
+  #inTurn(work: () => void): void {
+    this.#turn.enter();
+    try {
+      work();
+    } finally {
+      this.#turn.leave();
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import type net from 'node:net';
+import type { BackendConnection } from '../backend/connection.ts';
+import { Session, type SessionOptions, type SessionParts } from '../session/session.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Partition } from '../pool/partition.ts';
+import { OperationalError } from '../util/errors.ts';
+import type { Measures } from '../util/measures.ts';
+import type { Turn } from '../util/turn.ts';
+import { ClientSocket } from './client-socket.ts';
+import type { Client } from './clients.ts';
+
+export interface SessionTimeouts {
+  /** 0: none. */
+  readonly idleInTransactionTimeoutMs: number;
+  readonly clientIdleTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+}
+
+export interface SessionClientParts {
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly measures: Measures;
+  readonly timeouts: () => SessionTimeouts;
+  /** Passes a cancel request on to the backend that works on this connection. */
+  readonly cancelOn: (connection: BackendConnection) => void;
+  readonly gone: (client: SessionClient) => void;
+}
+
+/** A client with its session and its socket. */
+export class SessionClient implements Client {
+  readonly user: string;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  readonly session: Session;
+  readonly #socket: ClientSocket;
+  readonly #parts: SessionClientParts;
+  readonly #partition: Partition;
+  #draining = false;
+  #timedOut = false;
+
+  constructor(
+    socket: net.Socket,
+    identity: { readonly user: string; readonly processId: number; readonly secretKey: Buffer },
+    parts: SessionClientParts,
+    session: Omit<SessionParts, 'client'>,
+    options: SessionOptions,
+    partition: Partition,
+  ) {
+    this.#partition = partition;
+    this.user = identity.user;
+    this.processId = identity.processId;
+    this.secretKey = identity.secretKey;
+    this.#parts = parts;
+    this.#socket = new ClientSocket(
+      socket,
+      {
+        received: (chunk) => {
+          this.#timedOut = false;
+          this.session.receive(chunk);
+        },
+        congested: () => this.session.clientCongested(),
+        writable: () => this.session.clientWritable(),
+        closed: () => {
+          this.session.close();
+          parts.gone(this);
+        },
+      },
+      parts,
+    );
+    this.session = new Session({ ...session, client: this.#socket }, options);
+  }
+
+  uses(partition: Partition): boolean {
+    return this.#partition === partition;
+  }
+
+  /** Sends the end of the login, then serves. */
+  start(greeting: Buffer, rest: Buffer): void {
+    this.#inTurn(() => this.#socket.send(greeting, 0, greeting.length));
+    this.#socket.start(rest);
+  }
+
+  cancel(): void {
+    this.#inTurn(() => {
+      const connection = this.session.cancel();
+      if (connection !== null) this.#parts.cancelOn(connection);
+    });
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.tick(this.#parts.clock.now());
+  }
+
+  terminate(): void {
+    this.#fail(new OperationalError('shutting_down', 'terminating connection due to administrator command'));
+  }
+
+  tick(nowMs: number): void {
+    const { session } = this;
+    const { idleInTransactionTimeoutMs, clientIdleTimeoutMs, queryTimeoutMs } = this.#parts.timeouts();
+    if (!session.idle) {
+      const since = session.busySinceMs;
+      if (queryTimeoutMs === 0 || since === null || nowMs - since < queryTimeoutMs || this.#timedOut) return;
+      this.#timedOut = true;
+      this.cancel();
+      return;
+    }
+    const idleMs = nowMs - session.idleSinceMs;
+    if (session.inTransaction) {
+      if (idleInTransactionTimeoutMs > 0 && idleMs >= idleInTransactionTimeoutMs) {
+        this.#fail(
+          new OperationalError('idle_in_transaction_timeout', 'terminating connection due to idle-in-transaction timeout'),
+        );
+      }
+    } else if (this.#draining) this.terminate();
+    else if (clientIdleTimeoutMs > 0 && idleMs >= clientIdleTimeoutMs) {
+      this.#fail(new OperationalError('idle_session_timeout', 'terminating connection due to idle-session timeout'));
+    }
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #fail(error: OperationalError): void {
+    this.#inTurn(() => this.session.fail(error));
+  }
+
+  #inTurn(work: () => void): void {
+    this.#parts.turn.enter();
+    try {
+      work();
+    } finally {
+      this.#parts.turn.leave();
+    }
+  }
+}
