@@ -38,9 +38,12 @@ type Json = Readonly<Record<string, unknown>>;
 /** A value with a `${NAME}` still in it, as an editor sees it. */
 const ENV_REFERENCE = { type: 'string', pattern: '\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\\}' };
 
+/** 24 days: what timers can wait for (2^31 ms). */
+const MAX_DURATION_MS = 24 * 86_400_000;
+
 /** @param bounds `off`: the word `off` means 0, which switches the thing off. */
 export function duration(about: About, bounds: { minMs?: number; maxMs?: number; off?: true } = {}): z.ZodType<number> {
-  const { minMs = 0, maxMs = 2 ** 31 - 1, off } = bounds;
+  const { minMs = 0, maxMs = MAX_DURATION_MS, off } = bounds;
   const pattern = `^[0-9]+(\\.[0-9]+)? ?(ms|s|m|h|d)$${off ? '|^off$' : ''}`;
   const examples = `write for example 100ms, 5s, 10m or 1h${off ? ', or off' : ''}`;
   return leaf({ 'x-kind': 'duration', anyOf: [{ type: 'string', pattern }, ENV_REFERENCE] }, about, (raw) => {

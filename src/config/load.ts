@@ -1,9 +1,10 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { Environment } from './environment.ts';
 import type { Files } from './kinds.ts';
-import type { Path, Problem } from './problem.ts';
+import { byPlace, formatPath, type Path, type Place, type Problem } from './problem.ts';
 import type { Config } from './settings.ts';
 import { type Validation, validateConfig } from './validate.ts';
 
@@ -36,31 +37,33 @@ function readText(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-function certificateProblems(config: Config, locate: (path: Path) => Problem['place']): Problem[] {
+function certificateProblems({ tls, backendTls }: Config, locate: (path: Path) => Place): Problem[] {
   const problems: Problem[] = [];
-  for (const [name, settings] of [
-    ['tls', config.tls],
-    ['backend_tls', config.backendTls],
-  ] as const) {
-    if (settings === null) continue;
-    const { certFile, keyFile, caFile } = settings;
-    const attempt = (key: string, options: { cert?: string; key?: string; ca?: string }): boolean => {
-      try {
-        createSecureContext(options);
-        return true;
-      } catch (error) {
-        const message = `does not hold what it should (${errorCode(error)})`;
-        problems.push({ path: `${name}.${key}`, place: locate([name, key]), message });
-        return false;
-      }
-    };
-    if (caFile !== null) attempt('ca_file', { ca: readText(caFile) });
+  const attempt = (path: Path, read: () => unknown): boolean => {
+    try {
+      read();
+      return true;
+    } catch (error) {
+      const message = `does not hold what it should (${errorCode(error)})`;
+      problems.push({ path: formatPath(path), place: locate(path), message });
+      return false;
+    }
+  };
+  for (const { name, certFile, keyFile, caFile } of [
+    { name: 'tls', ...(tls ?? NO_FILES) },
+    { name: 'backend_tls', ...backendTls },
+  ]) {
+    // A context takes any text for authorities, and trusts nobody then.
+    if (caFile !== null) attempt([name, 'ca_file'], () => new X509Certificate(readText(caFile)));
     if (certFile === null || keyFile === null) continue;
     const cert = readText(certFile);
-    if (attempt('cert_file', { cert })) attempt('key_file', { cert, key: readText(keyFile) });
+    if (!attempt([name, 'cert_file'], () => new X509Certificate(cert))) continue;
+    attempt([name, 'key_file'], () => createSecureContext({ cert, key: readText(keyFile) }));
   }
-  return problems;
+  return problems.sort(byPlace);
 }
+
+const NO_FILES = { certFile: null, keyFile: null, caFile: null };
 
 function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';

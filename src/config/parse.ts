@@ -7,7 +7,7 @@ export interface Tree {
   readonly value: unknown;
   /** Whether the file has something at this path. */
   has(path: Path): boolean;
-  /** The place of what stands at the path, or of the nearest thing around it that does stand in the file. */
+  /** The place of the value at the path, or of the nearest one around it that the file has; of mappings and lists, their name's. */
   locate(path: Path): Place;
   /** The place of a name in a mapping. */
   locateKey(path: Path): Place;
@@ -58,7 +58,9 @@ class TreeBuilder {
   read(node: Node | null, path: Path): unknown {
     if (node === null) return null;
     const place = this.#placeOf(node);
-    this.#values.set(toKey(path), place);
+    // Whoever looks for a mapping or list that is indented below its name looks for the name.
+    const isCollection = isMap(node) || isSeq(node);
+    this.#values.set(toKey(path), (isCollection ? this.#keys.get(toKey(path)) : undefined) ?? place);
     if (path.length > MAX_DEPTH) return this.#refuse(path, place, 'is nested too deeply');
     if (isAlias(node) || node.anchor !== undefined) return this.#refuse(path, place, 'uses an alias: write the value out');
     if (node.tag !== undefined) return this.#refuse(path, place, 'has a YAML tag: leave it out');
@@ -73,7 +75,7 @@ class TreeBuilder {
     const keys = this.#keys;
     const locate = (path: Path): Place => {
       for (let length = path.length; length > 0; length--) {
-        const place = values.get(toKey(path.slice(0, length))) ?? keys.get(toKey(path.slice(0, length)));
+        const place = values.get(toKey(path.slice(0, length)));
         if (place !== undefined) return place;
       }
       return START;

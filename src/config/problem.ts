@@ -32,3 +32,8 @@ export function formatProblem(problem: Problem, file: string): string {
   const place = problem.place === null ? '' : `:${problem.place.line}:${problem.place.column}`;
   return `${file}${place}: ${problem.path === '' ? '' : `${problem.path} `}${problem.message}`;
 }
+
+/** For sorting problems in the order of the file. */
+export function byPlace(a: Problem, b: Problem): number {
+  return (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0);
+}

@@ -3,7 +3,7 @@ import type { Environment } from './environment.ts';
 import type { Files } from './kinds.ts';
 import { nearest } from './nearest.ts';
 import { parseTree, type Tree } from './parse.ts';
-import { formatPath, type Path, type Place, type Problem } from './problem.ts';
+import { byPlace, formatPath, type Path, type Place, type Problem } from './problem.ts';
 import { schemasAlong } from './schema.ts';
 import { type Config, declareSettings } from './settings.ts';
 
@@ -59,8 +59,4 @@ function explained(path: string, problems: readonly Problem[]): boolean {
   return problems.some(
     (problem) => path === problem.path || path.startsWith(`${problem.path}.`) || path.startsWith(`${problem.path}[`),
   );
-}
-
-function byPlace(a: Problem, b: Problem): number {
-  return (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0);
 }
