@@ -206,8 +206,9 @@ export class Monitor implements Topology {
       this.#telemetry.log('debug', 'monitor_connection_lost', { backend, detail: observation.detail });
       return;
     }
+    if (this.#idle && this.#view.primary === null) this.#tick();
     this.#settleJoins(index);
-    if (this.#waiters.size > 0) this.#waiters.release(this.#freshestMs());
+    if (this.#waiters.size > 0) this.#release();
     if (this.#secondLookOwed && index === this.#view.primary) {
       this.#secondLookOwed = false;
       this.#secondLookDue = true;
@@ -271,13 +272,11 @@ export class Monitor implements Topology {
     return role === 'replica' && problem === null && this.#reducer.behindMs(index) <= HOPELESS_LAG_MS;
   }
 
-  /** The latest fence that some usable replica satisfies. */
-  #freshestMs(): number {
-    let freshestMs = -Infinity;
+  /** Tells all that wait for no more than what some usable replica has. */
+  #release(): void {
     for (const { role, problem, freshThroughMs } of this.#view.backends) {
-      if (role === 'replica' && problem === null) freshestMs = Math.max(freshestMs, freshThroughMs);
+      if (role === 'replica' && problem === null) this.#waiters.release(freshThroughMs);
     }
-    return freshestMs;
   }
 }
 

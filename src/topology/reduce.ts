@@ -135,9 +135,7 @@ export class TopologyReducer {
     }
     this.#identifier ??= adoptIdentifier(this.#nodes.map(identifierOf));
     this.#elect();
-    if (observation.kind === 'answer' && index === this.#primary && observation.lsn !== null) {
-      this.#clock.add(observation.sentAtMs, observation.lsn);
-    }
+    this.#sample();
   }
 
   /** The topology as of `nowMs`. Each call makes the next version. */
@@ -169,6 +167,12 @@ export class TopologyReducer {
     this.#timeline = timeline;
     this.#clock = new LsnClock();
     this.#epoch++;
+  }
+
+  /** The primary's last answer is a sample, also when it came before the node was known to be the primary. */
+  #sample(): void {
+    const answer = this.#primary === null ? null : (this.#nodes[this.#primary]?.answer ?? null);
+    if (answer !== null && answer.lsn !== null) this.#clock.add(answer.sentAtMs, answer.lsn);
   }
 
   #judge(node: Node, nowMs: number): void {
@@ -236,7 +240,7 @@ export class TopologyReducer {
   #freshThroughMs(node: Node): number {
     const { answer } = node;
     if (answer === null || answer.lsn === null || !answer.inRecovery) return -Infinity;
-    if (node.failure !== null || !node.continuous || node.timeline !== this.#timeline) return -Infinity;
+    if (node.failure !== null || node.timeline !== this.#timeline) return -Infinity;
     return answer.systemIdentifier === this.#identifier ? this.#clock.freshThrough(answer.lsn) : -Infinity;
   }
 
