@@ -5,7 +5,7 @@ import { OperationalError } from '../util/errors.ts';
 import { Lru } from '../util/lru.ts';
 import { Secret } from '../util/secret.ts';
 import type { Telemetry } from '../util/telemetry.ts';
-import { fromWireText } from '../util/wire-text.ts';
+import { fromWireText, toWireText } from '../util/wire-text.ts';
 import { connectPg, type PgClientOptions } from './pg-client.ts';
 
 export interface RoleVerifiersOptions {
@@ -131,7 +131,7 @@ export class RoleVerifiers implements VerifierSource {
       const cause = error instanceof Error ? error : new Error(String(error));
       this.#options.telemetry.log('error', 'role_lookup_failed', { role: name, error: cause });
       const kind = isSqlError(error) ? 'backend_login_failed' : 'backend_unreachable';
-      throw new OperationalError(kind, `could not look up the verifier of role "${user}"`, { cause });
+      throw lookupFailed(kind, user, cause);
     }
   }
 
@@ -158,7 +158,7 @@ export class RoleVerifiers implements VerifierSource {
     if (rows.length !== 1 || row.length < 2 || row[0] !== name) {
       const shape = { role: name, rows: rows.length, columns: row.length };
       this.#options.telemetry.log('error', 'role_lookup_makes_no_sense', shape);
-      throw new OperationalError('backend_login_failed', 'the lookup of a role gave something else than one role');
+      throw lookupFailed('backend_login_failed', toWireText(name));
     }
     const [, verifier = null, canLogin = 't', goodForMs = null] = row;
     return {
@@ -201,6 +201,11 @@ export class RoleVerifiers implements VerifierSource {
 }
 
 type Row = (string | null)[];
+
+/** The client may know that it failed, the log says why. */
+function lookupFailed(kind: 'backend_login_failed' | 'backend_unreachable', user: string, cause?: Error): OperationalError {
+  return new OperationalError(kind, `could not look up the verifier of role "${user}"`, { cause });
+}
 
 /** All columns as the text that the backend sent. */
 const TEXT_TYPES = { getTypeParser: () => (text: string) => text };
