@@ -50,7 +50,12 @@ async function introduce(terminal: Terminal, cluster: Cluster, proxy: DemoProxy,
   terminal.line();
   const rows = cluster.nodes.map(({ name, host, port }) => {
     const role = metrics.role(name);
-    return [name, `${host}:${port}`, role, role === 'replica' ? `lag ${formatLag(metrics.lagSeconds(name))}` : ''];
+    return [
+      name,
+      `${host}:${port}`,
+      role,
+      role === 'replica' ? `lag ${formatLag(metrics.lagSeconds(name))}` : 'takes the writes',
+    ];
   });
   terminal.table(
     [

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { enterShop, PRODUCTS, SHOPPERS } from './shop.ts';
+import { enterShop, SHOPPERS, TEAS } from './shop.ts';
 
 export interface LoadOptions {
   readonly address: { readonly host: string; readonly port: number };
@@ -25,7 +25,7 @@ export interface Tally {
   firstFailure: string | null;
 }
 
-const READ = "SELECT stock, current_setting('port')::int AS port FROM product WHERE id = $1";
+const READ = "SELECT stock, current_setting('port')::int AS port FROM tea WHERE id = $1";
 const WRITE = "UPDATE basket SET items = $2 WHERE shopper = $1 RETURNING current_setting('port')::int AS port";
 const OWN_READ = "SELECT items, current_setting('port')::int AS port FROM basket WHERE shopper = $1";
 
@@ -83,7 +83,7 @@ export class Load implements AsyncDisposable {
   }
 
   async #read(client: Client): Promise<void> {
-    const { rows } = await client.query<{ port: number }>(READ, [1 + Math.floor(Math.random() * PRODUCTS)]);
+    const { rows } = await client.query<{ port: number }>(READ, [1 + Math.floor(Math.random() * TEAS)]);
     count(this.#tally.reads, rows[0]?.port);
   }
 

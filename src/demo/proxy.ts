@@ -3,6 +3,7 @@ import { startApp } from '../app.ts';
 import type { Config } from '../config/settings.ts';
 import { validateConfig } from '../config/validate.ts';
 import { BugError } from '../util/assert.ts';
+import { silentTelemetry } from '../util/telemetry.ts';
 import type { Cluster } from './cluster.ts';
 import { readMetrics } from './metrics-page.ts';
 import { freePort, isFree } from './ports.ts';
@@ -31,7 +32,7 @@ export interface DemoProxy extends AsyncDisposable {
 export async function startProxy(cluster: Cluster): Promise<DemoProxy> {
   const ports = { split: await portOr(USUAL.split), readOnly: await portOr(USUAL.readOnly), http: await portOr(USUAL.http) };
   const yaml = configure(cluster, ports);
-  const app = await startApp(parse(yaml));
+  const app = await startApp(parse(yaml), { telemetry: silentTelemetry });
   const pageUrl = `http://${HOST}:${ports.http}/`;
   const proxy: DemoProxy = {
     address: { host: HOST, port: ports.split },
@@ -42,13 +43,13 @@ export async function startProxy(cluster: Cluster): Promise<DemoProxy> {
     replacedPorts: Object.entries(USUAL)
       .map(([name, usual]) => ({ usual, used: ports[name as keyof Ports] }))
       .filter(({ usual, used }) => usual !== used),
-    [Symbol.asyncDispose]: () => app[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => app.close(),
   };
   try {
     await untilReady(proxy, cluster);
     return proxy;
   } catch (error) {
-    await app[Symbol.asyncDispose]();
+    await app.close();
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import type { Cluster } from './cluster.ts';
 
 /** The database that the demo's application works with, and its role. The password is for show: loopback only. */
 export const SHOP = { database: 'shop', user: 'shop', password: 'shop' } as const;
-export const PRODUCTS = 1000;
+export const TEAS = 1000;
 export const SHOPPERS = 100;
 
 /** So that a demonstration which hangs says so. */
@@ -13,13 +13,12 @@ const ROLE = `CREATE ROLE ${SHOP.user} LOGIN PASSWORD '${SHOP.password}'`;
 const DATABASE = `CREATE DATABASE ${SHOP.database} OWNER ${SHOP.user}`;
 const TABLES = `
   SET ROLE ${SHOP.user};
-  CREATE TABLE product (id int PRIMARY KEY, name text NOT NULL, stock int NOT NULL);
-  INSERT INTO product SELECT id, 'tea no. ' || id, 1000000 FROM generate_series(1, ${PRODUCTS}) AS id;
+  CREATE TABLE tea (id int PRIMARY KEY, name text NOT NULL, stock int NOT NULL);
+  INSERT INTO tea SELECT id, 'tea no. ' || id, 100 FROM generate_series(1, ${TEAS}) AS id;
   CREATE TABLE basket (shopper int PRIMARY KEY, items int NOT NULL DEFAULT 0);
   INSERT INTO basket SELECT shopper FROM generate_series(1, ${SHOPPERS}) AS shopper;
-  CREATE TABLE purchase (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, product_id int NOT NULL, at timestamptz NOT NULL);
-  CREATE FUNCTION buy(product_id int) RETURNS bigint LANGUAGE sql AS
-    $$ INSERT INTO purchase (product_id, at) VALUES (product_id, now()) RETURNING id $$;
+  CREATE TABLE sale (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tea_id int NOT NULL REFERENCES tea);
+  CREATE FUNCTION buy(tea_id int) RETURNS bigint LANGUAGE sql AS $$ INSERT INTO sale (tea_id) VALUES (tea_id) RETURNING id $$;
   ANALYZE;
 `;
 
