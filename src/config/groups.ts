@@ -6,7 +6,7 @@ type Kinds = Readonly<Record<string, z.ZodType>>;
 
 interface GroupAbout {
   readonly description: string;
-  /** A change takes effect only after a restart, so a reload that contains one is refused. */
+  /** As for a single setting, for all of the group. */
   readonly restart?: true;
   /** A text may stand for the whole group: it is the value of this setting, as `pg-1:5432` for a backend. */
   readonly shorthand?: string;

@@ -23,6 +23,8 @@ export interface About {
   readonly description: string;
   /** In the syntax of the file. A setting without one must be given, unless it is {@link optional}. */
   readonly default?: string | number | boolean;
+  /** A change takes effect only after a restart, so a reload that contains one is refused. */
+  readonly restart?: true;
 }
 
 /** What a reader returns instead of a value: what is wrong, and what to write instead. */
@@ -138,7 +140,7 @@ export function secret(
     return problem === null ? Secret.from(value) : new Wrong(problem);
   };
   const json = { type: 'string', minLength: 1 };
-  const fileAbout = { description: 'The file that holds it, instead; a newline at its end does not count.' };
+  const fileAbout = { ...about, description: 'The file that holds it, instead; a newline at its end does not count.' };
   const fromFile = leaf({ 'x-kind': 'path', ...json }, fileAbout, (raw) => {
     const content = readFile(raw, files);
     return wrap(content instanceof Wrong ? content : nonEmptyText(content.text.replace(/\r?\n$/, '')));
@@ -159,7 +161,7 @@ export function optionalOrOff<T>(kind: z.ZodType<T>): z.ZodType<T | null> {
 }
 
 function leaf<T>(json: Json, about: About, read: (raw: unknown) => T | Wrong): z.ZodType<T> {
-  const { description, default: fallback } = about;
+  const { description, default: fallback, restart } = about;
   const schema = z
     .unknown()
     .transform((raw, context): T => {
@@ -168,7 +170,7 @@ function leaf<T>(json: Json, about: About, read: (raw: unknown) => T | Wrong): z
       context.addIssue({ code: 'custom', message: value.message });
       return z.NEVER;
     })
-    .meta({ description, ...json });
+    .meta({ description, ...json, ...(restart && { 'x-restart': true }) });
   return fallback === undefined ? schema : schema.prefault(fallback);
 }
 

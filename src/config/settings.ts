@@ -130,6 +130,7 @@ function backendsSettings() {
     {
       description: 'The nodes of one PostgreSQL cluster, in any order: which of them is the primary is found out.',
       min: 1,
+      restart: true,
     },
     function* (backends) {
       const sameAddress = [...uniqueAddress(backends)];
@@ -184,9 +185,9 @@ function tlsSettings(files: Files) {
 function monitorSettings(files: Files) {
   return group(
     {
-      user: text({ description: 'The role that looks after the backends. Any role that may log in will do.' }),
-      password: secret({ description: 'Its password; left out when backends ask for none.' }, files),
-      database: text({ description: 'The database it connects to.', default: 'postgres' }),
+      user: text({ description: 'The role that looks after the backends. Any role that may log in will do.', restart: true }),
+      password: secret({ description: 'Its password; left out when backends ask for none.', restart: true }, files),
+      database: text({ description: 'The database it connects to.', default: 'postgres', restart: true }),
       intervalMs: duration(
         { description: 'Time between two probes of a backend while there is traffic.', default: '100ms' },
         { minMs: 10, maxMs: 60_000 },
@@ -196,7 +197,7 @@ function monitorSettings(files: Files) {
         { minMs: 10, maxMs: 60_000 },
       ),
       timeoutMs: duration(
-        { description: 'A probe without an answer for this long has failed.', default: '1s' },
+        { description: 'A probe without an answer for this long has failed.', default: '1s', restart: true },
         { minMs: 10, maxMs: 60_000 },
       ),
       observationLifeMs: duration(
@@ -259,7 +260,10 @@ function authSettings(files: Files) {
         }),
       ),
     },
-    { description: 'How verifiers of users that are not listed are looked up in the cluster; `off` switches it off.' },
+    {
+      description: 'How verifiers of users that are not listed are looked up in the cluster; `off` switches it off.',
+      restart: true,
+    },
     function* ({ user: asks, password }) {
       if (asks === null && password !== null) yield { path: ['user'], message: 'is required with a password' };
     },
@@ -396,7 +400,11 @@ function limitsSettings() {
         { min: 1, max: MAX_COUNT },
       ),
       statementBytes: size(
-        { description: 'Text of all prepared statements of all clients; equal texts count once.', default: '256MiB' },
+        {
+          description: 'Text of all prepared statements of all clients; equal texts count once.',
+          default: '256MiB',
+          restart: true,
+        },
         { minBytes: MIB, maxBytes: 64 * 1024 * MIB },
       ),
       maxParseBytes: size(

@@ -60,6 +60,10 @@ export class LineWriter {
   #broken = false;
   #idle: (() => void) | null = null;
 
+  /**
+   * @param descriptor that of a pipe must not block, or a stopped reader would keep the process from ending: take
+   *   `process.stdout.fd`, which Node makes so when `process.stdout` is first touched.
+   */
   constructor(descriptor: number) {
     this.#descriptor = descriptor;
   }
@@ -75,8 +79,11 @@ export class LineWriter {
   async end(timeoutMs: number): Promise<void> {
     if (this.#current === null) return;
     await new Promise<void>((resolve) => {
-      this.#idle = resolve;
-      setTimeout(resolve, timeoutMs).unref();
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#idle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
   }
 
