@@ -2,6 +2,9 @@ import { styleText } from 'node:util';
 
 type Style = Parameters<typeof styleText>[0];
 
+/** Where the terminal does not say how wide it is. */
+const DEFAULT_COLUMNS = 120;
+
 /** A terminal, or a file or pipe in its place: then without colours and without a line that changes. */
 export class Terminal {
   readonly #stream: NodeJS.WriteStream;
@@ -41,7 +44,7 @@ export class Terminal {
   /** One line that the next status replaces. Not for pipes: see {@link interactive}. */
   status(text: string): void {
     this.#clearStatus();
-    this.#stream.write(text.slice(0, Math.max(20, this.#stream.columns - 1)));
+    this.#stream.write(text.slice(0, (this.#stream.columns || DEFAULT_COLUMNS) - 1));
     this.#statusShown = true;
   }
 
