@@ -469,9 +469,21 @@ describe('the answer to a request for TLS', () => {
   });
 
   test('is followed by a login over TLS', async () => {
-    const { error, dialed } = await talkTo(serveTls, { tls: tlsWith('prefer') });
+    const { error, dialed } = await talkTo((conversation) => serveTls(conversation, 'server'), { tls: tlsWith('prefer') });
     expect(error).toBeNull();
     expect(dialed).toMatchObject({ tls: true, processId: 4711 });
+  });
+});
+
+describe('the name in a certificate of the right authority', () => {
+  test.each<[SslMode, boolean]>([
+    ['require', true],
+    ['verify-ca', true],
+    ['verify-full', false],
+  ])('matters with %s: a certificate of another host is accepted: %s', async (mode, accepted) => {
+    const { error } = await talkTo((conversation) => serveTls(conversation, 'elsewhere'), { tls: tlsWith(mode) });
+    expect(error === null).toBe(accepted);
+    if (!accepted) expect(error?.message).toContain("IP: 127.0.0.1 is not in the cert's list");
   });
 });
 
@@ -591,12 +603,12 @@ async function scram(server: Conversation, of: string, end: (final: string) => r
 }
 
 /** A backend that speaks TLS and trusts everybody. */
-async function serveTls(conversation: Conversation): Promise<void> {
+async function serveTls(conversation: Conversation, name: string): Promise<void> {
   await conversation.hearPacket();
   conversation.send(Buffer.from('S'));
   const secureContext = tls.createSecureContext({
-    cert: readFileSync(certificatePath('server.pem')),
-    key: readFileSync(certificatePath('server.key')),
+    cert: readFileSync(certificatePath(`${name}.pem`)),
+    key: readFileSync(certificatePath(`${name}.key`)),
   });
   const secured = new tls.TLSSocket(conversation.socket, { isServer: true, secureContext });
   secured.on('error', () => undefined);
