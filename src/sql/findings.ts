@@ -63,6 +63,22 @@ export class Collector implements StatementFindings {
     this.subject = subject;
   }
 
+  /** Takes over what another statement uses and may leave, but not what kind of statement it is. */
+  take(other: Collector): void {
+    this.is(other.effect, other.reason, other.subject);
+    this.functions.push(...other.functions);
+    this.relations.push(...other.relations);
+    this.targets.push(...other.targets);
+    this.types.push(...other.types);
+    for (const name of other.operators) this.operators.add(name);
+    for (const name of other.fields) this.fields.add(name);
+    for (const risk of other.residue) this.residue.add(risk);
+    this.callsVolatile ||= other.callsVolatile;
+    this.sessionState ??= other.sessionState;
+    this.changesCatalog ||= other.changesCatalog;
+    this.literalMatters ||= other.literalMatters;
+  }
+
   /** What a read of this kind is called, if it stays a read. */
   readAs(reason: EffectReason): void {
     if (this.effect === 'read') this.reason = reason;

@@ -32,8 +32,8 @@ const NOT_LOADED: Verdict = { ...UNKNOWN_FUNCTION, reason: 'catalog not loaded' 
 const UNKNOWN_RELATION: Verdict = verdict('unknown', 'not proven a read');
 const UNSURE_NAME: Verdict = verdict('unknown', 'not proven a read', { callsVolatile: true, residue: 'unknown' });
 
-/** PostgreSQL cuts names to 63 bytes; libpg_query has seen each byte beyond ASCII as two. */
-const LONGEST_SURE_NAME = 31;
+/** PostgreSQL cuts names to 63 bytes, and libpg_query has seen two for each beyond ASCII: it may have cut more. */
+const LONGEST_SURE_BYTES = 61;
 
 class Outcome {
   effect: Effect = 'read';
@@ -107,7 +107,5 @@ function runsCodeOnWrite(name: ObjectName, catalog: Catalog): boolean {
 }
 
 function isUnsure(name: string): boolean {
-  if (name.length <= LONGEST_SURE_NAME) return false;
-  for (let i = 0; i < name.length; i += 1) if (name.charCodeAt(i) > 127) return true;
-  return false;
+  return name.length > LONGEST_SURE_BYTES / 2 && Buffer.byteLength(name, 'utf8') > LONGEST_SURE_BYTES;
 }

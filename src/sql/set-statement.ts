@@ -168,7 +168,7 @@ function isolationOf(text: string): NonNullable<TransactionModes['isolation']> |
 }
 
 /** As parse_bool() in bool.c: unambiguous beginnings of true, false, yes, no, on, off, and 1, 0. */
-export function parseBoolean(text: string): boolean | null {
+function parseBoolean(text: string): boolean | null {
   const lower = text.trim().toLowerCase();
   if (lower === '') return null;
   if ('true'.startsWith(lower) || 'yes'.startsWith(lower) || lower === 'on' || lower === '1') return true;

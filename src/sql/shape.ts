@@ -18,10 +18,11 @@ import {
 import { listOpening, plainList } from './plain-list.ts';
 
 /**
- * The shape of a text: itself SQL, with a placeholder of the same kind for every literal (`'x'` and `1`), without
- * comments, and with lists of plain values behind IN, ARRAY and VALUES cut down to what distinguishes them. The facts of
- * a text are computed from its shape, so equal shapes have equal facts by construction. Where a literal's value matters
- * to the facts, classification says so from the shape alone, and the text itself is looked at (`statement-cache.ts`).
+ * The shape of a text: itself SQL, with a placeholder of the same kind for every literal (`'x'`, `E'x'`, `$$x$$`, `1`),
+ * with comments emptied, and with lists of plain values behind IN, ARRAY and VALUES cut down to what distinguishes them. The
+ * facts of a text are computed from its shape, so equal shapes have equal facts by construction. Where a literal's value
+ * matters to the facts, classification says so from the shape alone, and the text itself is looked at
+ * (`statement-cache.ts`).
  *
  * Comments that may be hints stand behind the shape, each after a zero byte, which cannot occur in SQL on the wire.
  *
@@ -57,7 +58,7 @@ export function shapeOf(text: string): string {
           if (end < 0) continue;
           i = end;
           if ((text.charCodeAt(start) | 32) !== LETTER_E || i > length) continue;
-          shape += `${text.slice(copied, start)}'x'`;
+          shape += `${text.slice(copied, start)}E'x'`;
           copied = i;
           continue;
         }
@@ -94,7 +95,7 @@ export function shapeOf(text: string): string {
         // Not a dollar quote: a parameter, whose number is kept.
         i = end < 0 ? digitsEnd(text, i + 1) : end;
         if (end < 0 || i > length) continue;
-        shape += `${text.slice(copied, start)}'x'`;
+        shape += `${text.slice(copied, start)}$$x$$`;
         copied = i;
         continue;
       }
@@ -112,7 +113,8 @@ export function shapeOf(text: string): string {
         i = blockCommentEnd(text, start);
         if (i > length) continue;
         hints += hintIn(text, start + 2, i - 2);
-        shape += `${text.slice(copied, start)} `;
+        // Not a blank: unlike one, a block comment keeps two strings on two lines from being one literal.
+        shape += `${text.slice(copied, start)}/**/`;
         copied = i;
         continue;
       default:

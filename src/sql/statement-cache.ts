@@ -52,6 +52,8 @@ export class StatementCache {
   facts(text: string, catalog: Catalog, scan: Scan): Facts {
     if (scan !== 'standard' && !isSafe(text, scan)) return opaqueFacts('encoding not safe to scan');
     if (text.length > MAX_SCAN_CHARACTERS) return opaqueFacts('text too long to parse');
+    // It cannot come off the wire, and what stands behind it would not be looked at.
+    if (text.includes(HINT_SEPARATOR)) return opaqueFacts('text does not parse');
     return this.#entry(text).facts(catalog);
   }
 
@@ -60,7 +62,7 @@ export class StatementCache {
    * primary in this database, until the catalog changes. `sqlstate` becomes the facts' subject.
    */
   learn(text: string, catalog: Catalog, sqlstate: string): void {
-    if (text.length <= MAX_SCAN_CHARACTERS) this.#entry(text).learn(catalog, sqlstate);
+    if (text.length <= MAX_SCAN_CHARACTERS && !text.includes(HINT_SEPARATOR)) this.#entry(text).learn(catalog, sqlstate);
   }
 
   #entry(text: string): Entry {

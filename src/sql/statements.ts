@@ -2,7 +2,7 @@ import type { EffectReason, ResidueRisk, StatementFacts } from './facts.ts';
 import { Collector } from './findings.ts';
 import { type Fields, isFields, listOf, nodeOf, type TreeNode, textOf } from './parser.ts';
 import { isReadableSetting } from './server-settings.ts';
-import { modesOf, noteSet, noteSetConfig, parseBoolean } from './set-statement.ts';
+import { modesOf, noteSet, noteSetConfig } from './set-statement.ts';
 import { walk, walkAnything, walkFields } from './walk.ts';
 
 /**
@@ -97,41 +97,15 @@ function noteCopy(fields: Fields, collector: Collector): void {
   if ('filename' in fields || fields.is_program === true) collector.is('write', 'differs on a standby', 'COPY TO a file');
 }
 
+/** As what it explains, run or not: a plan from a standby is of no use for a statement that belongs on the primary. */
 function noteExplain(fields: Fields, collector: Collector): void {
   const inner = nodeOf(fields.query);
   if (inner === null) {
     collector.is('unknown', 'not proven a read', 'ExplainStmt');
     return;
   }
-  const explained = collectStatement(inner);
-  // The value of an option may be a literal, and literals are no part of the shape.
-  const options = listOf(fields.options);
-  collector.literalMatters = explained.literalMatters || options.some((option) => 'arg' in (nodeOf(option)?.fields ?? {}));
-  collector.is(explained.effect, explained.reason, explained.subject);
+  collector.take(collectStatement(inner));
   collector.readAs('EXPLAIN of a read');
-  collector.functions.push(...explained.functions);
-  collector.relations.push(...explained.relations);
-  for (const name of explained.operators) collector.operators.add(name);
-  for (const name of explained.fields) collector.fields.add(name);
-  collector.types.push(...explained.types);
-  if (!isAnalyze(options)) return;
-  collector.targets.push(...explained.targets);
-  for (const risk of explained.residue) collector.residue.add(risk);
-  collector.changesCatalog = explained.changesCatalog;
-  collector.callsVolatile = explained.callsVolatile;
-}
-
-/** Whether EXPLAIN executes; an option that is not understood may. */
-function isAnalyze(options: readonly unknown[]): boolean {
-  for (const option of options) {
-    const fields = nodeOf(option)?.fields;
-    if (fields === undefined || fields.defname === 'analyze') {
-      const value = nodeOf(fields?.arg);
-      const text = value === null ? null : textOf(value.fields.sval ?? value.fields.boolval);
-      if (text === null || parseBoolean(text) !== false) return true;
-    }
-  }
-  return false;
 }
 
 function noteTransaction(fields: Fields, collector: Collector): void {
