@@ -120,7 +120,7 @@ class Life {
 }
 
 /** What became of a reload, in one line for each change or problem and one for the whole. */
-export function logReload(reload: Reload, telemetry: Telemetry): void {
+function logReload(reload: Reload, telemetry: Telemetry): void {
   switch (reload.kind) {
     case 'applied':
       for (const change of reload.changes) telemetry.log('info', 'setting_changed', describeChange(change));

@@ -1,4 +1,5 @@
 import { Secret } from '../util/secret.ts';
+import { formatDuration, formatSize } from '../util/units.ts';
 import { fileKey } from './groups.ts';
 import { formatPath, type Path } from './problem.ts';
 import { schemasAlong } from './schema.ts';
@@ -8,7 +9,7 @@ import type { Config } from './settings.ts';
 export interface Change {
   /** In the names of the file. */
   readonly path: string;
-  /** As JSON, secrets redacted; null where a list has no such entry. */
+  /** As the file might have it, secrets redacted; null where a list has no such entry. */
   readonly from: string | null;
   readonly to: string | null;
   /** It takes effect only after a restart. */
@@ -29,9 +30,19 @@ function* differences(from: unknown, to: unknown, path: Path): Generator<Change>
   } else if (isGroup(from) && isGroup(to)) {
     for (const name of Object.keys(from)) yield* differences(from[name], to[name], [...path, fileKey(name)]);
   } else {
-    const restart = schemasAlong(path).some((schema) => schema['x-restart'] === true);
-    yield { path: formatPath(path), from: JSON.stringify(from) ?? null, to: JSON.stringify(to) ?? null, restart };
+    const schemas = schemasAlong(path);
+    const restart = schemas.some((schema) => schema['x-restart'] === true);
+    const kind = schemas.at(path.length)?.['x-kind'];
+    yield { path: formatPath(path), from: show(from, kind), to: show(to, kind), restart };
   }
+}
+
+function show(value: unknown, kind: string | undefined): string | null {
+  if (value === undefined) return null;
+  if (typeof value === 'number' && kind === 'duration') return formatDuration(value);
+  if (typeof value === 'number' && kind === 'size') return formatSize(value);
+  if (value === null) return 'none';
+  return typeof value === 'string' || value instanceof Secret ? value.toString() : JSON.stringify(value);
 }
 
 function same(from: unknown, to: unknown): boolean {

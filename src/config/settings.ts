@@ -22,12 +22,6 @@ import {
  */
 export type Config = z.output<ReturnType<typeof declareSettings>>;
 
-/** One entry of `backends`. */
-export type BackendConfig = Config['backends'][number];
-
-/** One entry of `listen`. */
-export type ListenConfig = Config['listen'][number];
-
 const MAX_COUNT = 1_000_000;
 const MIB = 1024 * 1024;
 
@@ -256,7 +250,7 @@ function authSettings(files: Files) {
       statement: optional(
         text({
           description:
-            'Asks for the role $1: one row with its name, its verifier, and if you like whether it may log in (boolean) and for how many milliseconds its password is good. When left out, `pg_authid` is read, which only superusers may; for others, call a SECURITY DEFINER function.',
+            'Asks for the role $1: one row with its name, its verifier, and if you like whether it may log in (boolean) and for how many milliseconds its password is good. When left out, `pg_authid` is read, which superusers may, and roles with SELECT on its columns rolname, rolpassword, rolcanlogin and rolvaliduntil in that database.',
         }),
       ),
     },

@@ -28,10 +28,10 @@ auth: { query: off }
         to: '{"host":"pg-2","port":5432,"name":"pg-2:5432","zone":null,"weight":1}',
         restart: true,
       },
-      { path: 'monitor.password', from: 'null', to: '"[redacted]"', restart: true },
-      { path: 'monitor.idle_interval', from: '1000', to: '2000', restart: false },
-      { path: 'auth.query', from: '{"user":null,"password":null,"database":null,"statement":null}', to: 'null', restart: true },
-      { path: 'routing.max_lag_bytes', from: 'null', to: '1000000', restart: false },
+      { path: 'monitor.password', from: 'none', to: '[redacted]', restart: true },
+      { path: 'monitor.idle_interval', from: '1s', to: '2s', restart: false },
+      { path: 'auth.query', from: '{"user":null,"password":null,"database":null,"statement":null}', to: 'none', restart: true },
+      { path: 'routing.max_lag_bytes', from: 'none', to: '1000000B', restart: false },
       { path: 'pool.max_per_backend', from: '50', to: '7', restart: false },
     ]);
   });
@@ -59,7 +59,7 @@ describe('a reload', () => {
     );
     expect(await store.reload()).toEqual({
       kind: 'applied',
-      changes: [{ path: 'log.level', from: '"info"', to: '"debug"', restart: false }],
+      changes: [{ path: 'log.level', from: 'info', to: 'debug', restart: false }],
     });
     expect(applied).toEqual([next]);
     expect(store.current()).toBe(next);

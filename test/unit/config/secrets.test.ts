@@ -60,8 +60,8 @@ describe('a secret', () => {
     const changed = configOf(WITH_SECRETS, { env: { CANARY: `${CANARY}-2` }, files: { '/etc/pgweir/canary': `${CANARY}-3` } });
     const changes = diffConfigs(config, changed);
     expect(changes.map(({ path, from, to }) => [path, from, to])).toEqual([
-      ['monitor.password', '"[redacted]"', '"[redacted]"'],
-      ['auth.users[1].password', '"[redacted]"', '"[redacted]"'],
+      ['monitor.password', '[redacted]', '[redacted]'],
+      ['auth.users[1].password', '[redacted]', '[redacted]'],
     ]);
   });
 
