@@ -90,14 +90,28 @@ function wishOf(batch: readonly Facts[], context: SessionContext): Route | null 
   return context.rule === null ? null : routeTo(context.rule, 'rule');
 }
 
-/** The first facts of the strongest effect; among reads, of the first that is more than control. */
+/** The first of those facts that speak most strongly against a replica. */
 function strongestOf(batch: readonly Facts[]): Pick<Facts, 'effect' | 'reason'> {
-  let strongest: Pick<Facts, 'effect' | 'reason'> = batch[0] ?? EMPTY;
+  let strongest: Pick<Facts, 'effect' | 'reason'> = EMPTY;
+  let strength = 0;
   for (const facts of batch) {
-    if (facts.effect === 'write') return facts;
-    if (strongest.effect === 'read' && (facts.effect === 'unknown' || isControl(strongest.reason))) strongest = facts;
+    const strengthHere = strengthOf(facts);
+    if (strengthHere <= strength) continue;
+    strongest = facts;
+    strength = strengthHere;
   }
   return strongest;
+}
+
+function strengthOf({ effect, reason }: Facts): number {
+  switch (effect) {
+    case 'write':
+      return 5;
+    case 'unknown':
+      return UNPROVEN.has(reason) ? 3 : 4;
+    default:
+      return isControl(reason) ? 1 : 2;
+  }
 }
 
 function isControl(reason: EffectReason): boolean {
