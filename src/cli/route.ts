@@ -26,7 +26,7 @@ export interface RouteOptions {
 type Assumptions = Pick<Config, 'backends' | 'routing'>;
 
 const DEFAULTS: Assumptions = {
-  backends: ['primary', 'replica 1', 'replica 2'].map((name) => ({ host: name, port: 5432, name, zone: null, weight: 1 })),
+  backends: ['primary', 'replica 1', 'replica 2'].map((name) => ({ host: name, port: 5432, name, weight: 1 })),
   routing: {
     maxLagMs: 5000,
     maxLagBytes: null,

@@ -103,18 +103,16 @@ function backendsSettings() {
     {
       address: address({ description: 'Host name or address and port (usually 5432).' }, { usual: 5432, min: 1 }),
       name: optional(text({ description: 'Its name in logs, metrics and the console; its address when left out.' })),
-      zone: optional(text({ description: 'Where it runs, such as an availability zone; shown next to its name.' })),
       weight: integer(
         { description: 'Its share of reads among the replicas, relative to the others.', default: 1 },
         { min: 1, max: 1000 },
       ),
     },
     { description: 'One PostgreSQL node; a text stands for its address.', shorthand: 'address' },
-  ).transform(({ address: { host, port }, name, zone, weight }) => ({
+  ).transform(({ address: { host, port }, name, weight }) => ({
     host,
     port,
     name: name ?? formatAddress({ host, port }),
-    zone,
     weight,
   }));
   const uniqueAddress = unique(formatAddress, 'has the address of an earlier backend');
@@ -402,8 +400,8 @@ function limitsSettings() {
         { minBytes: MIB, maxBytes: 64 * 1024 * MIB },
       ),
       maxParseBytes: size(
-        { description: 'A longer statement is not parsed: it goes to the primary.', default: '64KiB' },
-        { minBytes: 1024, maxBytes: 16 * MIB },
+        { description: 'A longer statement is not looked at: it goes to the primary.', default: '64KiB' },
+        { minBytes: 1024, maxBytes: MIB / 4 },
       ),
       batchBytes: size(
         {

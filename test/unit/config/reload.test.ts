@@ -25,7 +25,7 @@ auth: { query: off }
       {
         path: 'backends[1]',
         from: null,
-        to: '{"host":"pg-2","port":5432,"name":"pg-2:5432","zone":null,"weight":1}',
+        to: '{"host":"pg-2","port":5432,"name":"pg-2:5432","weight":1}',
         restart: true,
       },
       { path: 'monitor.password', from: 'none', to: '[redacted]', restart: true },

@@ -19,7 +19,7 @@ monitor: { user: pgweir, password: \${PGWEIR_MONITOR_PASSWORD} }
   it('has a value for every setting that is left out', () => {
     expect(configOf(MINIMUM)).toEqual({
       listen: [{ host: '0.0.0.0', port: 6432, mode: 'split' }],
-      backends: [{ host: 'pg-1', port: 5432, name: 'pg-1:5432', zone: null, weight: 1 }],
+      backends: [{ host: 'pg-1', port: 5432, name: 'pg-1:5432', weight: 1 }],
       backendTls: { mode: 'prefer', caFile: null, certFile: null, keyFile: null },
       tls: null,
       monitor: {
@@ -82,7 +82,7 @@ monitor: { user: pgweir, password: \${PGWEIR_MONITOR_PASSWORD} }
     ['"[2001:db8::1]"', '2001:db8::1', 5432, '[2001:db8::1]:5432'],
     ['db.example.org', 'db.example.org', 5432, 'db.example.org:5432'],
     ['10.1.2.3:1', '10.1.2.3', 1, '10.1.2.3:1'],
-    ['{ address: a:7, name: A, zone: z, weight: 3 }', 'a', 7, 'A'],
+    ['{ address: a:7, name: A, weight: 3 }', 'a', 7, 'A'],
   ])('reads the backend %s', (written, host, port, name) => {
     const [backend] = configOf(
       `backends:\n  - ${written.startsWith('[') ? `'${written}'` : written}\nmonitor: { user: m }\n`,
