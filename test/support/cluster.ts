@@ -1,2 +1,2 @@
-export { type Cluster, type ClusterOptions, startCluster } from '../../src/demo/cluster.ts';
-export type { PostgresNode, StopMode } from '../../src/demo/postgres-node.ts';
+export { type Cluster, startCluster } from '../../src/demo/cluster.ts';
+export type { PostgresNode } from '../../src/demo/postgres-node.ts';
