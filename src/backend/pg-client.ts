@@ -28,7 +28,7 @@ export async function connectPg(options: PgClientOptions): Promise<pg.Client> {
   try {
     return await connect(options, first);
   } catch (error) {
-    if (second === undefined) throw error;
+    if (second === undefined || !isAboutEncryption(error)) throw error;
     return await connect(options, second);
   }
 }
@@ -47,6 +47,16 @@ function encryptions(tls: BackendTls, host: string): [Encryption, Encryption?] {
     default:
       return [options];
   }
+}
+
+/**
+ * Whether the other kind of connection may do better: `pg_hba.conf` refused this one, or TLS did not come about. A backend
+ * that is down or silent is not asked twice, so that whoever waits for it learns in time.
+ */
+function isAboutEncryption(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof pg.DatabaseError) return error.code === '28000';
+  return /SSL|TLS/i.test(error.message) || ('code' in error && error.code === 'EPROTO');
 }
 
 async function connect(options: PgClientOptions, ssl: Encryption): Promise<pg.Client> {

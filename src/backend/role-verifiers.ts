@@ -15,7 +15,7 @@ export interface RoleVerifiersOptions {
   readonly endpoints: () => readonly { readonly host: string; readonly port: number }[];
   /**
    * Asks for the role $1. One row: its name and its verifier, and if it likes, whether it may log in (boolean) and for how
-   * many milliseconds its password is good (NULL: for ever). Null: {@link ROLE_QUERY}.
+   * many milliseconds its password is good (NULL: for ever). Null: a question to pg_authid.
    */
   readonly statement: string | null;
   readonly clock: Clock;
@@ -41,7 +41,7 @@ const LIMITS: RoleVerifierLimits = { maxRoles: 10_000, lifeMs: 5_000, absentLife
 const CONNECTION_LIFE_MS = 60_000;
 
 /** Names are qualified, operators too: nothing in the role's own search_path can slip in. */
-export const ROLE_QUERY = `
+const ROLE_QUERY = `
 SELECT r.rolname, r.rolpassword, r.rolcanlogin,
   CASE
     WHEN r.rolvaliduntil IS NULL THEN NULL

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type net from 'node:net';
 import tls from 'node:tls';
 import { endPointHash } from '../auth/channel-binding.ts';
+import { ALPN_POSTGRESQL } from '../backend/tls.ts';
 
 /** TLS towards clients as the configuration has it. Paths of PEM files. */
 export interface ListenerTlsSettings {
@@ -19,9 +20,6 @@ export interface SecuredClient {
   /** Hash of our certificate for channel binding, null where it has none. */
   readonly endPointHash: Buffer | null;
 }
-
-/** ALPN name of the protocol. Source: PG_ALPN_PROTOCOL in src/include/libpq/pqcomm.h. */
-const ALPN_POSTGRESQL = 'postgresql';
 
 interface Loaded {
   readonly context: tls.SecureContext;
