@@ -104,11 +104,12 @@ class SimulatedProber implements Prober {
   }
 
   connectionLost(): void {
-    if (!this.#connected) return;
-    this.#connected = false;
-    this.#tell({ kind: 'break', detail: 'connection closed' });
-    if (this.busy) this.#send(++this.#probe, this.#clock.now());
-    else this.probe();
+    if (this.#connected) {
+      this.#connected = false;
+      this.#tell({ kind: 'break', detail: 'connection closed' });
+      if (this.busy) this.#send(++this.#probe, this.#clock.now());
+      else this.probe();
+    } else if (this.busy) this.#outcome(this.#probe, { kind: 'failure', problem: 'unreachable', detail: 'connection closed' });
   }
 
   #send(probe: number, sentAtMs: number): void {
@@ -132,7 +133,8 @@ class SimulatedProber implements Prober {
   }
 
   #outcome(probe: number, observation: Observation): void {
-    if (probe !== this.#probe) return;
+    if (probe !== this.#probe || !this.busy) return;
+    this.#probe++;
     this.#connected = observation.kind === 'answer';
     this.busy = false;
     this.#tell(observation);
