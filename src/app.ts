@@ -13,6 +13,7 @@ import type { Config } from './config/settings.ts';
 import { BackendPool } from './pool/backend-pool.ts';
 import { Leases } from './pool/leases.ts';
 import { Partitions } from './pool/partition.ts';
+import { ruleFor } from './routing/rules.ts';
 import { ClientAcceptor } from './server/accept.ts';
 import { Canceller } from './server/canceller.ts';
 import { Gate } from './server/gate.ts';
@@ -24,8 +25,7 @@ import { StatementRegistry } from './session/prepared-statements.ts';
 import { opaqueFacts } from './sql/classify.ts';
 import { loadParser } from './sql/parser.ts';
 import { StatementCache } from './sql/statement-cache.ts';
-import { unloadedCatalog } from './sql/catalog.ts';
-class CatalogLoader { constructor(_o: unknown) {} catalogFor(_d: string) { return unloadedCatalog; } refresh(_d: string) {} close() {} }
+import { CatalogLoader } from './topology/catalog-loader.ts';
 import { Monitor } from './topology/monitor.ts';
 import { BackendProber } from './topology/probe.ts';
 import { BugError } from './util/assert.ts';
@@ -35,12 +35,12 @@ import { Secret } from './util/secret.ts';
 import { silentTelemetry, type Telemetry } from './util/telemetry.ts';
 import { Turn } from './util/turn.ts';
 
-export interface AppDependencies {
+interface AppDependencies {
   readonly telemetry?: Telemetry;
 }
 
 /** A running pgweir. */
-export interface App extends AsyncDisposable {
+interface App extends AsyncDisposable {
   readonly listenAddresses: readonly { readonly host: string; readonly port: number }[];
   /** Where /metrics is. */
   readonly httpPort: number;
@@ -178,7 +178,11 @@ class House implements App {
   }
 
   /** Sessions that are there keep the routing and limits they began with; new ones have the new. */
-  async reload(config: Config): Promise<void> {
+  reload(config: Config): Promise<void> {
+    return Promise.try(() => this.#apply(config));
+  }
+
+  #apply(config: Config): void {
     const backendTls = loadBackendTls(config.backendTls);
     const acceptor = this.#newAcceptor(config);
     this.#backendTls = backendTls;
@@ -281,10 +285,7 @@ class House implements App {
         consistency: routing.consistency,
         whenNoReplica: routing.whenNoReplica,
         fenceWaitMs: routing.fenceWaitMs,
-        rule:
-          routing.rules.find(
-            (rule) => (rule.user === null || rule.user === user) && (rule.database === null || rule.database === database),
-          )?.route ?? null,
+        rule: ruleFor(routing.rules, { user, database }),
       }),
     };
   }

@@ -1,11 +1,11 @@
-import { Lru } from '../util/lru.ts';
+import { SYNC, TERMINATE } from '../protocol/frontend-encoders.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { encodeCloseStatement } from '../protocol/rewrite.ts';
 import { Gather } from '../util/gather.ts';
+import { Lru } from '../util/lru.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { Turn } from '../util/turn.ts';
-import { SYNC, TERMINATE } from '../protocol/frontend-encoders.ts';
-import { encodeCloseStatement } from '../protocol/rewrite.ts';
-import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { BackendSocket } from './backend-socket.ts';
 import { Segment, type SegmentSink, type Step } from './exchange.ts';
 import { Ledger, type LedgerOwner } from './ledger.ts';
@@ -140,7 +140,7 @@ export class BackendConnection implements LedgerOwner {
 
   /** More than a bound of unsent bytes has piled up: stop producing until `writable`. */
   get congested(): boolean {
-    return this.#socket.writableLength + this.#gather.bytes > MAX_UNSENT_BYTES;
+    return this.#socket.writableLength > MAX_UNSENT_BYTES;
   }
 
   /** Stops reading from the backend: the client does not keep up. */

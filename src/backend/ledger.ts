@@ -1,8 +1,8 @@
+import { decodeParameterStatus } from '../protocol/backend-decoders.ts';
 import { BACKEND } from '../protocol/codes.ts';
 import { Framer } from '../protocol/framer.ts';
 import { BACKEND_RULES } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { decodeParameterStatus } from '../protocol/backend-decoders.ts';
 import type { Segment } from './exchange.ts';
 
 /**
@@ -144,13 +144,18 @@ export class Ledger {
   /** A message whose body nobody reads. */
   #pass(type: number, buffer: Buffer, start: number, end: number): void {
     const segment = this.#head;
-    if (segment === null) throw new ProtocolError('backend_protocol_violation', `unexpected message type 0x${type.toString(16)} outside any query`);
+    if (segment === null)
+      throw new ProtocolError('backend_protocol_violation', `unexpected message type 0x${type.toString(16)} outside any query`);
     let forwarded = segment.mode === 'forward' && !segment.discarding;
     if (ENDS_STEP[type] === 1) {
       const script = segment.script;
       if (script !== null && !segment.failed) {
         const step = script.current();
-        if (step === null) throw new ProtocolError('backend_protocol_violation', `unexpected message type 0x${type.toString(16)}: no request draws it`);
+        if (step === null)
+          throw new ProtocolError(
+            'backend_protocol_violation',
+            `unexpected message type 0x${type.toString(16)}: no request draws it`,
+          );
         if (step.action === 'drop') forwarded = false;
         script.advance();
         this.#passing = forwarded;
@@ -226,11 +231,13 @@ export class Ledger {
 
   #complete(segment: Segment | null, buffer: Buffer, start: number, end: number, forwarded: boolean): void {
     const status = buffer[start + 5];
-    if (segment === null || status === undefined) throw new ProtocolError('backend_protocol_violation', 'unexpected ReadyForQuery');
+    if (segment === null || status === undefined)
+      throw new ProtocolError('backend_protocol_violation', 'unexpected ReadyForQuery');
     this.#status = status;
     if (segment.script !== null) {
       if (segment.failed) segment.script.undoRest();
-      else if (segment.script.current() !== null) throw new ProtocolError('backend_protocol_violation', 'ReadyForQuery before all replies were given');
+      else if (segment.script.current() !== null)
+        throw new ProtocolError('backend_protocol_violation', 'ReadyForQuery before all replies were given');
     }
     if (forwarded) {
       this.#extendSlab(buffer, start, end);
@@ -244,7 +251,8 @@ export class Ledger {
 
   #capture(segment: Segment, buffer: Buffer, start: number, end: number): void {
     this.#capturedBytes += end - start;
-    if (this.#capturedBytes > MAX_CAPTURED_BYTES) throw new ProtocolError('backend_protocol_violation', 'the answer to a question of our own is too long');
+    if (this.#capturedBytes > MAX_CAPTURED_BYTES)
+      throw new ProtocolError('backend_protocol_violation', 'the answer to a question of our own is too long');
     segment.captured.push(Buffer.from(buffer.subarray(start, end)));
   }
 

@@ -1,9 +1,9 @@
-import type { BackendConnection } from './connection.ts';
-import { Segment, type SegmentSink } from './exchange.ts';
-import { BACKEND } from '../protocol/codes.ts';
 import { decodeDataRow } from '../protocol/backend-decoders.ts';
+import { BACKEND } from '../protocol/codes.ts';
 import { encodeQuery } from '../protocol/frontend-encoders.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
+import type { BackendConnection } from './connection.ts';
+import { Segment, type SegmentSink } from './exchange.ts';
 
 /** Rows of an answer as text, or null when the question failed or the connection was lost. */
 export type Answer = readonly (readonly (string | null)[])[] | null;

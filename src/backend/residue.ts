@@ -4,12 +4,7 @@ import { quoteLiteral } from './settings-prelude.ts';
  * What may stay on a connection and cannot travel. `pg_catalog` is spelled out everywhere: the question is asked under the
  * client's search_path and role, and none of it needs a grant.
  */
-export type Residue =
-  | 'temporary object'
-  | 'advisory lock'
-  | 'listen'
-  | 'held cursor'
-  | 'prepared statement';
+export type Residue = 'temporary object' | 'advisory lock' | 'listen' | 'held cursor' | 'prepared statement';
 
 /** Statements that pgweir itself prepared on the connection carry this prefix and are no residue. */
 export const STATEMENT_PREFIX = 'pgweir_';

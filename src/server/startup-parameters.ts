@@ -40,7 +40,7 @@ function takeOwnOptions(options: string, own: Map<string, string>): string {
     const next = words[index + 1];
     const takesNext = word === '-c' && next !== undefined;
     const assignment = takesNext ? next : word.startsWith('--') ? word.slice(2) : word.startsWith('-c') ? word.slice(2) : '';
-    const match = /^([^=]+)=(.*)$/s.exec(unescape(assignment));
+    const match = /^([^=]+)=(.*)$/s.exec(withoutEscapes(assignment));
     const name = match?.[1]?.trim().toLowerCase().replaceAll('-', '_');
     if (takesNext) index++;
     if (name?.startsWith(OWN_PREFIX)) own.set(name, match?.[2] ?? '');
@@ -54,7 +54,7 @@ function splitOptions(options: string): string[] {
   return options.match(/(?:\\[\s\S]|[^\s\\])+\\?/g) ?? [];
 }
 
-function unescape(word: string): string {
+function withoutEscapes(word: string): string {
   return word.replace(/\\([\s\S])/g, '$1');
 }
 

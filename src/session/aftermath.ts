@@ -1,9 +1,9 @@
 import type { BackendConnection } from '../backend/connection.ts';
-import { CHANGED_SETTINGS_QUERY, currentSettingsQuery, readResidue, RESIDUE_QUERY } from '../backend/residue.ts';
+import { type Answer, Question } from '../backend/question.ts';
+import { CHANGED_SETTINGS_QUERY, currentSettingsQuery, RESIDUE_QUERY, readResidue } from '../backend/residue.ts';
 import type { Facts, StatementFacts } from '../sql/facts.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
-import { type Answer, Question } from '../backend/question.ts';
 import type { PinReason, SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -61,11 +61,25 @@ export class Aftermath {
       if (!read(answer)) this.#pin('state unknown');
       if (--open === 0) done();
     };
-    if (all) Question.ask(connection, CHANGED_SETTINGS_QUERY, answered((answer) => this.#readAll(answer, connection)));
+    if (all)
+      Question.ask(
+        connection,
+        CHANGED_SETTINGS_QUERY,
+        answered((answer) => this.#readAll(answer, connection)),
+      );
     if (names.length > 0) {
-      Question.ask(connection, currentSettingsQuery(names), answered((answer) => this.#readNamed(names, answer, connection)));
+      Question.ask(
+        connection,
+        currentSettingsQuery(names),
+        answered((answer) => this.#readNamed(names, answer, connection)),
+      );
     }
-    if (residue) Question.ask(connection, RESIDUE_QUERY, answered((answer) => this.#readResidue(answer)));
+    if (residue)
+      Question.ask(
+        connection,
+        RESIDUE_QUERY,
+        answered((answer) => this.#readResidue(answer)),
+      );
   }
 
   /** A lone statement outside a transaction whose effect is plain. Returns whether nothing more need be done. */

@@ -1,5 +1,6 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
+import { Question } from '../backend/question.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
 import type { Route } from '../routing/route.ts';
 import { routeTo } from '../routing/routes.ts';
@@ -8,7 +9,6 @@ import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { LeasePort, TopologyPort } from './ports.ts';
-import { Question } from '../backend/question.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
 import type { SessionState } from './state.ts';
@@ -176,7 +176,7 @@ export class Dispatcher {
     const staysOnPrimary = state.activeIsPrimary && (route.target === 'primary' || state.works.length > 0);
     const staysOnReplica =
       !state.activeIsPrimary && route.target === 'replica' && this.#router.mayRead(work, this.#topology.view(), active.backend);
-    if (work.preamble !== null || (!staysOnPrimary && !staysOnReplica)) {
+    if (!staysOnPrimary && !staysOnReplica) {
       this.#stall(work);
       return;
     }

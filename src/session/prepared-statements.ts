@@ -17,7 +17,8 @@ export class PreparedStatement {
   readonly types: Buffer;
   readonly key: string;
   users = 0;
-  #facts: { readonly catalog: Catalog; readonly scan: ScanMode; readonly facts: Facts; readonly generation: number } | null = null;
+  #facts: { readonly catalog: Catalog; readonly scan: ScanMode; readonly facts: Facts; readonly generation: number } | null =
+    null;
 
   constructor(id: number, text: string, types: Buffer, key: string) {
     this.id = id;

@@ -144,4 +144,3 @@ export const REFUSED_BY_STANDBY: ReadonlySet<string> = new Set(['25006', '0A000'
 export function isIdle(status: number): boolean {
   return status === TRANSACTION_STATUS.idle;
 }
-

@@ -115,7 +115,8 @@ export class Router {
     const readOnly = settings.get('default_transaction_read_only');
     context.defaultReadOnly = readOnly !== undefined && !isOff(readOnly);
     context.defaultSerializable = settings.get('default_transaction_isolation') === 'serializable';
-    context.scanSafe = this.#scanMode() === 'standard' || work.facts.every(({ reason }) => reason !== 'encoding not safe to scan');
+    context.scanSafe =
+      this.#scanMode() === 'standard' || work.facts.every(({ reason }) => reason !== 'encoding not safe to scan');
     context.routeSetting = this.#own.route;
     context.nowMs = this.#clock.now();
     context.lastPrimaryMs = state.lastPrimaryMs;

@@ -1,7 +1,6 @@
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { ScanMode } from './ports.ts';
 
-
 /**
  * Encodings in which a byte below 0x80 may be part of a character, by the names PostgreSQL knows, without punctuation and in
  * lower case. Source: src/common/encnames.c, the encodings that are client-only, and their aliases.

@@ -1,6 +1,7 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment } from '../backend/exchange.ts';
 import { BackendLoginError } from '../backend/login-error.ts';
+import { Question } from '../backend/question.ts';
 import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields, encodeErrorResponse, errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
 import { Framer } from '../protocol/framer.ts';
@@ -19,7 +20,6 @@ import { type LocalResult, localReply, readyFor } from './local-answers.ts';
 import { isOwnSetting, OwnSettings } from './own-settings.ts';
 import type { ClientPort, LeasePort, ScanMode, StatementPort, TopologyPort } from './ports.ts';
 import { type PreparedStatement, SessionStatements, type StatementRegistry } from './prepared-statements.ts';
-import { Question } from '../backend/question.ts';
 import { isIdle, MAX_ATTEMPTS, REFUSED_BY_STANDBY, Replies, STALE_PLAN } from './replies.ts';
 import { Router, type SessionPolicy } from './router.ts';
 import { scanMode } from './scan-mode.ts';
@@ -87,6 +87,8 @@ export class Session implements ConnectionHolder {
   readonly #lost: Work[] = [];
   /** The connection of the open transaction was lost and the client has not been told. */
   #transactionLost: OperationalError | null = null;
+  /** DDL ran in the transaction that is open. */
+  #changesCatalog = false;
   /** After an error of ours inside a batch: everything up to its Sync is passed over. */
   #skipping = false;
   /** Where later pieces of the current message go. */
@@ -525,7 +527,9 @@ export class Session implements ConnectionHolder {
 
   #factsOf(text: string | null): Facts {
     const { statements } = this.#parts;
-    return text === null ? statements.opaque('text too long to parse') : statements.facts(text, statements.catalog(), this.#scanMode());
+    return text === null
+      ? statements.opaque('text too long to parse')
+      : statements.facts(text, statements.catalog(), this.#scanMode());
   }
 
   #scanMode(): ScanMode {
@@ -648,8 +652,7 @@ export class Session implements ConnectionHolder {
     this.#account(work, now, failed);
     state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
     if (idle) {
-      this.#own.transactionEnded();
-      this.#parts.measures.transactions++;
+      this.#transactionEnded();
     }
     if (state.works.length > 0) return;
     state.expectsTransaction = !idle;
@@ -671,7 +674,18 @@ export class Session implements ConnectionHolder {
       state.lastReplicaMs = now;
       measures.queryTimeReplica.observe(seconds);
     }
-    if (!failed) for (const facts of work.facts) if (facts.changesCatalog) statements.catalogChanged();
+    if (!failed && work.facts.some((facts) => facts.changesCatalog)) {
+      this.#changesCatalog = true;
+      statements.catalogChanged();
+    }
+  }
+
+  #transactionEnded(): void {
+    this.#own.transactionEnded();
+    this.#parts.measures.transactions++;
+    // What DDL changed inside the transaction is only now there for others to see.
+    if (this.#changesCatalog) this.#parts.statements.catalogChanged();
+    this.#changesCatalog = false;
   }
 
   /** Every reply came and no transaction is open: the connection is given back, once it is known what was left on it. */
@@ -695,7 +709,7 @@ export class Session implements ConnectionHolder {
     this.#state.settling = true;
     ask(() => {
       this.#state.settling = false;
-      if (this.#state.transaction === 'idle') this.#drained();
+      if (!this.#state.expectsTransaction) this.#drained();
       this.#pump();
     });
   }
@@ -840,11 +854,7 @@ export class Session implements ConnectionHolder {
 const IN_FAILED_TRANSACTION = 'current transaction is aborted, commands ignored until end of transaction block';
 
 function connectionLostError(detail: string | undefined): OperationalError {
-  return new OperationalError(
-    'backend_lost',
-    'the connection to the server was lost',
-    detail === undefined ? {} : { detail },
-  );
+  return new OperationalError('backend_lost', 'the connection to the server was lost', detail === undefined ? {} : { detail });
 }
 
 /** What the client may know of an error that kept a work from its backend. */

@@ -1,6 +1,6 @@
-import { Guard } from '../backend/exchange.ts';
-import type { Facts } from '../sql/facts.ts';
+import type { Guard } from '../backend/exchange.ts';
 import type { Route } from '../routing/route.ts';
+import type { Facts } from '../sql/facts.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
 
 /** One message of the client, as far as it is kept. `buffer[start, end)` is its first piece and belongs to us. */

@@ -31,6 +31,8 @@ export const ERRORS = {
   feature_not_supported: { sqlstate: '0A000', severity: 'ERROR' },
   object_not_in_prerequisite_state: { sqlstate: '55000', severity: 'ERROR' },
   in_failed_transaction: { sqlstate: '25P02', severity: 'ERROR' },
+  idle_in_transaction_timeout: { sqlstate: '25P03', severity: 'FATAL' },
+  idle_session_timeout: { sqlstate: '57P05', severity: 'FATAL' },
   shutting_down: { sqlstate: '57P01', severity: 'FATAL' },
   internal: { sqlstate: 'XX000', severity: 'FATAL' },
 } as const satisfies Record<string, { readonly sqlstate: string; readonly severity: 'ERROR' | 'FATAL' }>;
