@@ -2,7 +2,7 @@ import type { Answer, Failure } from '../../../src/topology/observation.ts';
 import type { TopologyNode, TopologyPolicy } from '../../../src/topology/reduce.ts';
 import type { Lsn } from '../../../src/util/lsn.ts';
 
-export const lsn = (value: number): Lsn => value as Lsn;
+const lsn = (value: number): Lsn => value as Lsn;
 
 export const POLICY: TopologyPolicy = { maxLagMs: 1000, maxLagBytes: null, observationLifeMs: 3000, slowStartMs: 5000 };
 

@@ -6,7 +6,7 @@ import type { LogFields, LogLevel } from '../../../src/util/telemetry.ts';
 import { nodes, primaryAnswer, standbyAnswer } from './fixtures.ts';
 import { ManualClock } from './manual-clock.ts';
 
-export const SETTINGS: MonitorSettings = {
+const SETTINGS: MonitorSettings = {
   intervalMs: 100,
   idleIntervalMs: 1000,
   observationLifeMs: 3000,
