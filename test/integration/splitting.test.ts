@@ -1,0 +1,72 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+import { type Pgweir, startPgweir } from '../support/pgweir.ts';
+
+let cluster: Cluster;
+let pgweir: Pgweir;
+
+beforeAll(async () => {
+  cluster = await startCluster({ replicas: 2 });
+  await cluster.primary.query('CREATE TABLE items (id int PRIMARY KEY, name text)');
+  pgweir = await startPgweir(cluster);
+});
+
+afterAll(async () => {
+  await pgweir?.[Symbol.asyncDispose]();
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+async function connect(port = pgweir.port): Promise<pg.Client> {
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' });
+  await client.connect();
+  return client;
+}
+
+/** The port of the node on which the statement's own query ran, asked of the database. */
+async function portOf(client: pg.Client, sql = "SELECT current_setting('port')::int AS port"): Promise<number> {
+  const { rows } = await client.query(sql);
+  return rows[0].port;
+}
+
+describe('where statements run, asked of the database', () => {
+  test('a plain read runs on a replica', async () => {
+    const client = await connect();
+    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    await client.end();
+  });
+
+  test('a write and the transaction around it run on the primary', async () => {
+    const client = await connect();
+    await client.query('BEGIN');
+    expect(await portOf(client)).toBe(cluster.primary.port);
+    await client.query("INSERT INTO items VALUES (1, 'one')");
+    await client.query('COMMIT');
+    await client.end();
+  });
+
+  test('a transaction declared read-only runs on a replica', async () => {
+    const client = await connect();
+    await client.query('BEGIN READ ONLY');
+    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    await client.query('COMMIT');
+    await client.end();
+  });
+
+  test('a session sees its own write at once, on whatever node the read runs', async () => {
+    const client = await connect();
+    for (let id = 100; id < 150; id++) {
+      await client.query('INSERT INTO items VALUES ($1, $2)', [id, 'x']);
+      const { rows } = await client.query('SELECT count(*)::int AS n FROM items WHERE id = $1', [id]);
+      expect(rows[0].n).toBe(1);
+    }
+    await client.end();
+  });
+
+  test('the read-only listener refuses a write in the words of a standby', async () => {
+    const client = await connect(pgweir.readOnlyPort);
+    await expect(client.query("INSERT INTO items VALUES (2, 'two')")).rejects.toMatchObject({ code: '25006' });
+    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    await client.end();
+  });
+});
