@@ -17,25 +17,30 @@ for program in /usr/local/bin/* /usr/bin/* /bin/*; do
   esac
 done
 
+# Directories and servers of a cluster that nobody watches any more; those of other people's clusters are watched.
 leftovers() {
-  ls -d "${TMPDIR:-/tmp}"/pgweir-* /dev/shm/pgweir-* 2>/dev/null || true
-  pgrep -af 'pgweir-[A-Za-z0-9]*/' | grep -v "^$$ " || true
+  local path
+  {
+    ls -d "${TMPDIR:-/tmp}"/pgweir-?????? /dev/shm/pgweir-?????? 2>/dev/null
+    pgrep -af 'postgres -D .*/pgweir-......' | grep -o '/[^ ]*/pgweir-......' || true
+  } | sort -u | while read -r path; do
+    pgrep -f "pgweir-watchdog .*$path" >/dev/null || echo "$path"
+  done
 }
 
 # run NAME COMMAND [PREFIX...]: in a home of its own, that only its owner may enter.
 run() {
-  local name=$1 command=$2 home="$work/$1" status=0 before
+  local name=$1 command=$2 home="$work/$1" status=0
   shift 2
   mkdir -m 700 "$home"
   git clone -q "file://$repo" "$home/pgweir"
   [ $# -eq 0 ] || chown -R nobody: "$home"
-  before=$(leftovers)
   printf '\n== %s: %s\n' "$name" "$command"
   (cd "$home/pgweir" && env -i HOME="$home" PATH="$work/bin" npm_config_cache="$home/npm-cache" \
     ${NODE_EXTRA_CA_CERTS+NODE_EXTRA_CA_CERTS="$NODE_EXTRA_CA_CERTS"} ${https_proxy+https_proxy="$https_proxy"} \
     "$@" bash -c "$command") || status=$?
   sleep 1
-  if [ "$(leftovers)" != "$before" ]; then
+  if [ -n "$(leftovers)" ]; then
     echo "left behind:" && leftovers
     status=1
   fi
