@@ -93,7 +93,10 @@ async function runInitdb(program: string, directory: string, account: Account | 
     ...account,
   });
   const { pid } = child;
-  if (pid === undefined) throw (await once(child, 'error'))[0];
+  if (pid === undefined) {
+    const [cause] = await once(child, 'error');
+    throw new Error(`${program} cannot be run here; on Linux it needs glibc, which Alpine, for one, does not have`, { cause });
+  }
   watchdog.add(pid);
   const [complaints, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   watchdog.remove(pid);
