@@ -3,38 +3,35 @@ import type { Findings } from './findings.ts';
 import { parse } from './parser.ts';
 import { collectStatement } from './statements.ts';
 
-/** What a text shows without a catalog; a reason why nothing is known of it otherwise. */
+/** What a text shows without a catalog; a reason why nothing is known of it otherwise, `lasting` if it stays so. */
 export type Classification =
   | { readonly kind: 'findings'; readonly findings: Findings }
-  | { readonly kind: 'opaque'; readonly reason: OpaqueReason };
+  | { readonly kind: 'opaque'; readonly reason: OpaqueReason; readonly lasting: boolean };
 
 export type OpaqueReason = Extract<
   EffectReason,
-  'text does not parse' | 'text too long to parse' | 'encoding not safe to scan' | 'learned'
+  'text does not parse' | 'text too long to parse' | 'encoding not safe to scan' | 'not proven a read'
 >;
 
 /** Parses and walks all statements of a byte-as-char text. Never throws for any text. */
 export function classify(text: string): Classification {
   const outcome = parse(text);
-  if (outcome.kind === 'failure') return { kind: 'opaque', reason: outcome.reason };
+  if (outcome.kind === 'failure') {
+    if (outcome.reason === 'parser not ready') return { kind: 'opaque', reason: 'not proven a read', lasting: false };
+    return { kind: 'opaque', reason: outcome.reason, lasting: true };
+  }
   try {
     const statements = outcome.statements.map(collectStatement);
     return { kind: 'findings', findings: { statements, literalMatters: statements.some((s) => s.literalMatters) } };
   } catch (error) {
     // The tree is deeper than our own stack.
-    if (error instanceof RangeError) return { kind: 'opaque', reason: 'text too long to parse' };
+    if (error instanceof RangeError) return { kind: 'opaque', reason: 'text too long to parse', lasting: true };
     throw error;
   }
 }
 
-const OPAQUE: ReadonlyMap<OpaqueReason, Facts> = new Map(
-  (['text does not parse', 'text too long to parse', 'encoding not safe to scan', 'learned'] as const).map((reason) => [
-    reason,
-    opaque(reason),
-  ]),
-);
-
-function opaque(reason: OpaqueReason): Facts {
+/** The facts of a text that could not be looked into: it may be anything, so it goes to the primary. */
+export function opaqueFacts(reason: OpaqueReason): Facts {
   return {
     effect: 'unknown',
     reason,
@@ -46,9 +43,4 @@ function opaque(reason: OpaqueReason): Facts {
     residue: new Set(['unknown']),
     changesCatalog: false,
   };
-}
-
-/** The facts of a text that could not be looked into: it may be anything, so it goes to the primary. */
-export function opaqueFacts(reason: OpaqueReason): Facts {
-  return OPAQUE.get(reason) ?? opaque(reason);
 }

@@ -1,88 +1,114 @@
-import { loadModule, parseSync, SqlError } from 'libpg-query';
+import instantiate, { type PgQueryModule } from 'libpg-query/wasm/libpg-query.js';
+import { isFields, listOf, nodeOf, type TreeNode } from './tree.ts';
 
 /**
- * The only door to libpg_query (PostgreSQL 18's grammar as WASM). Trees are handed out as plain data without types:
- * what may be in them is decided by `grammar.ts`, where an unknown node or field is never taken for harmless.
+ * The only door to libpg_query (PostgreSQL 18's grammar as WASM).
  *
  * Text is byte-as-char. libpg_query gets it as UTF-8, which turns each byte from 0x80 into two, both from 0x80: the
- * lexer sees identifiers and literals where PostgreSQL sees them, and names come back as byte-as-char.
+ * lexer sees identifiers and literals where PostgreSQL sees them, and names come back byte-as-char.
+ *
+ * An instance is thrown away when it may be broken. Printing the tree of some 9000 nested terms ends V8's stack; the
+ * exception passes over C code that does not know of exceptions, so its stack pointer and its memory contexts stay where
+ * they were. After some 25 such texts its stack has grown into its data, and from then on it fails, loops for ever, or
+ * may say something wrong. So an instance that threw is never asked again: a spare one is ready, and a new spare is made
+ * in the background (some 20 ms, few of them of this thread). Errors in the text are PostgreSQL's own, and no exceptions.
  */
 
-/**
- * Longer texts are not parsed. A parse takes about 1 us per character of expressions (20 ms at this length), and the
- * C stack of the WASM build ends at some 10 000 nested terms, which is beyond this length for anything people write.
- */
+/** Longer texts are not parsed: at this length a parse takes up to 50 ms. */
 export const MAX_PARSE_CHARACTERS = 32_768;
 
-/** A node of the tree: its type name and its fields. */
-export interface TreeNode {
-  readonly type: string;
-  readonly fields: Fields;
-}
-
-export type Fields = Readonly<Record<string, unknown>>;
+/** WASM memory never shrinks: an instance that has grown beyond this is replaced (it begins with 128 MiB, mostly untouched). */
+const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
 
 export type ParseOutcome =
   | { readonly kind: 'tree'; readonly statements: readonly TreeNode[] }
-  | { readonly kind: 'failure'; readonly reason: 'text does not parse' | 'text too long to parse' };
+  /** `parser not ready` passes: the same text may parse a moment later. */
+  | { readonly kind: 'failure'; readonly reason: 'text does not parse' | 'text too long to parse' | 'parser not ready' };
 
-let loaded = false;
+let current: PgQueryModule | null = null;
+let spare: PgQueryModule | null = null;
+let makingSpare = false;
 
-/** Compiles the WASM module; once per process, before the first {@link parse}. */
+/**
+ * Makes the parser ready: once per process before the first {@link parse}; harmless when repeated.
+ * @throws Error when the package is not installed whole.
+ */
 export async function loadParser(): Promise<void> {
-  await loadModule();
-  loaded = true;
+  current ??= takeSpare() ?? (await instantiate());
+  makeSpare();
 }
 
 /**
- * Parses all statements of a text. Never throws: text that PostgreSQL 18 would not parse, that exhausts the parser's
- * stack or memory, or that comes before {@link loadParser}, is a failure, and the parser goes on working.
+ * Parses all statements of a text. Never throws: text that PostgreSQL 18 would not parse, that is too much for the
+ * parser's stack or memory, or that comes before {@link loadParser}, is a failure, and the parser goes on working.
  */
 export function parse(text: string): ParseOutcome {
-  if (text.length > MAX_PARSE_CHARACTERS) return { kind: 'failure', reason: 'text too long to parse' };
+  if (text.length > MAX_PARSE_CHARACTERS) return failure('text too long to parse');
   // A zero byte would end the C string: what stands behind it would be executed without having been looked at.
-  if (!loaded || text.includes('\0')) return { kind: 'failure', reason: 'text does not parse' };
-  if (text === '') return { kind: 'tree', statements: [] };
+  if (text.includes('\0')) return failure('text does not parse');
+  const parser = current ?? takeSpare();
+  if (parser === null) return failure('parser not ready');
+  let json: string | null;
   try {
-    const statements: TreeNode[] = [];
-    for (const raw of parseSync(text).stmts ?? []) {
-      const node = nodeOf(raw.stmt);
-      if (node === null) return { kind: 'failure', reason: 'text does not parse' };
-      statements.push(node);
-    }
-    return { kind: 'tree', statements };
-  } catch (error) {
-    // Not an SqlError: the stack of the parser, of its JSON output, or of JSON.parse ended (RangeError, "memory exhausted").
-    return { kind: 'failure', reason: error instanceof SqlError ? 'text does not parse' : 'text too long to parse' };
+    json = treeOf(text, parser);
+  } catch {
+    takeSpare();
+    return failure('text too long to parse');
   }
+  if (parser.HEAPU8.length > MAX_MEMORY_BYTES) takeSpare();
+  return json === null ? failure('text does not parse') : outcomeOf(json);
 }
 
-/** The node inside libpg_query's wrapping `{ "TypeName": { fields } }`, or null where there is none. */
-export function nodeOf(value: unknown): TreeNode | null {
-  if (!isFields(value)) return null;
-  const keys = Object.keys(value);
-  const type = keys[0];
-  if (type === undefined || keys.length !== 1) return null;
-  const fields = value[type];
-  return isFields(fields) ? { type, fields } : null;
+function failure(reason: Extract<ParseOutcome, { kind: 'failure' }>['reason']): ParseOutcome {
+  return { kind: 'failure', reason };
 }
 
-export function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** The tree as JSON, or null for a text that PostgreSQL says is wrong. After an exception the instance is unusable. */
+function treeOf(text: string, parser: PgQueryModule): string | null {
+  const bytes = parser.lengthBytesUTF8(text) + 1;
+  const source = parser._malloc(bytes);
+  if (source === 0) throw new RangeError('no memory for the text');
+  parser.stringToUTF8(text, source, bytes);
+  const result = parser._wasm_parse_query_raw(source);
+  if (result === 0) throw new RangeError('no memory for the tree');
+  const tree = parser.getValue(result, 'i32');
+  const error = parser.getValue(result + 8, 'i32');
+  const json = error === 0 && tree !== 0 ? parser.UTF8ToString(tree) : null;
+  parser._wasm_free_parse_result(result);
+  parser._free(source);
+  return json;
 }
 
-/** A field that is a string; protobuf leaves out empty ones. */
-export function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+function outcomeOf(json: string): ParseOutcome {
+  const result: unknown = JSON.parse(json);
+  const statements: TreeNode[] = [];
+  for (const raw of listOf(isFields(result) ? result.stmts : null)) {
+    const node = nodeOf(isFields(raw) ? raw.stmt : null);
+    if (node === null) return failure('text does not parse');
+    statements.push(node);
+  }
+  return { kind: 'tree', statements };
 }
 
-/** A field that is a list of nodes; protobuf leaves out empty ones. */
-export function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
+/** Replaces the instance by the spare one, if there is one by now. */
+function takeSpare(): PgQueryModule | null {
+  current = spare;
+  spare = null;
+  makeSpare();
+  return current;
 }
 
-/** The text of a wrapped `String` node, or null for any other node. */
-export function stringOf(value: unknown): string | null {
-  const node = nodeOf(value);
-  return node?.type === 'String' ? textOf(node.fields.sval) : null;
+function makeSpare(): void {
+  if (makingSpare || spare !== null) return;
+  makingSpare = true;
+  instantiate().then(
+    (instance) => {
+      spare = instance;
+      makingSpare = false;
+    },
+    () => {
+      // No memory for another instance now; the next text that needs one asks again.
+      makingSpare = false;
+    },
+  );
 }

@@ -1,7 +1,7 @@
 import type { StatementFacts, TransactionModes } from './facts.ts';
 import type { Collector } from './findings.ts';
 import { quoteIdentifier } from './identifiers.ts';
-import { type Fields, isFields, listOf, nodeOf, textOf } from './parser.ts';
+import { type Fields, isFields, listOf, nodeOf, textOf } from './tree.ts';
 import { isTrue, literalText, objectName } from './walk.ts';
 
 /** SET, RESET, SET TRANSACTION, and SELECT set_config(), as settings of the session. */

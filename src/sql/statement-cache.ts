@@ -75,8 +75,9 @@ export class StatementCache {
   #add(cache: Generations<Entry>, text: string, shape: string): Entry {
     this.#misses += 1;
     const separator = text === shape ? shape.indexOf(HINT_SEPARATOR) : -1;
-    const entry = new Entry(classify(separator < 0 ? text : text.slice(0, separator)), hintOf(shape));
-    cache.set(text, entry);
+    const classification = classify(separator < 0 ? text : text.slice(0, separator));
+    const entry = new Entry(classification, hintOf(shape));
+    if (classification.kind === 'findings' || classification.lasting) cache.set(text, entry);
     return entry;
   }
 }

@@ -1,8 +1,8 @@
 import type { EffectReason, ResidueRisk, StatementFacts } from './facts.ts';
 import { Collector } from './findings.ts';
-import { type Fields, isFields, listOf, nodeOf, type TreeNode, textOf } from './parser.ts';
 import { isReadableSetting } from './server-settings.ts';
 import { modesOf, noteSet, noteSetConfig } from './set-statement.ts';
+import { type Fields, isFields, listOf, nodeOf, type TreeNode, textOf } from './tree.ts';
 import { walk, walkAnything, walkFields } from './walk.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Collector, ObjectName } from './findings.ts';
 import { fieldsOf, isLocation } from './grammar.ts';
-import { type Fields, isFields, listOf, nodeOf, stringOf, textOf } from './parser.ts';
 import { isReadableSetting } from './server-settings.ts';
+import { type Fields, isFields, listOf, nodeOf, stringOf, textOf } from './tree.ts';
 
 /**
  * Walks a statement's whole tree and collects what it uses. Every node is looked at, also in those parts of a write

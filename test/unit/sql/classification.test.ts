@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { unloadedCatalog } from '../../../src/sql/catalog.ts';
 import { classify } from '../../../src/sql/classify.ts';
 import type { Facts } from '../../../src/sql/facts.ts';
@@ -320,34 +320,45 @@ describe('before the catalog is loaded', () => {
 });
 
 describe('a text that cannot be looked into', () => {
-  beforeAll(loadParser);
+  beforeEach(loadParser);
 
   it.each([
     ['deep parentheses', `SELECT ${'('.repeat(16_000)}1${')'.repeat(16_000)}`],
-    ['a sum of many terms', `SELECT 1${'+1'.repeat(16_000)}`],
+    ['a sum of many terms', `SELECT a${'+a'.repeat(16_000)}`],
     ['deep subqueries', `${'SELECT ('.repeat(3_000)}SELECT 1${')'.repeat(3_000)}`],
-    ['deep arrays', `SELECT ${'ARRAY['.repeat(5_000)}1${']'.repeat(5_000)}`],
+    ['deep arrays', `SELECT ${'ARRAY['.repeat(5_000)}a${']'.repeat(5_000)}`],
     ['deep NOT', `SELECT ${'NOT '.repeat(8_000)}true`],
-    ['deep casts', `SELECT 1${'::int'.repeat(6_000)}`],
-    ['many unions', `SELECT 1${' UNION SELECT 1'.repeat(2_000)}`],
+    ['deep casts', `SELECT a${'::int'.repeat(6_000)}`],
     ['too many characters', `SELECT ${'a,'.repeat(20_000)}a`],
     ['a megabyte', `SELECT '${'x'.repeat(1_000_000)}'`],
     ['a zero byte', 'SELECT 1\0; DELETE FROM users'],
-  ])('is nothing that is known, and harms nobody: %s', (_what, text) => {
-    const facts = factsOf(text);
-    if (facts.effect === 'read') expect(classify(text).kind).toBe('findings');
-    else expect(facts.statements).toEqual([{ kind: 'query' }]);
-    expect(factsOf('SELECT * FROM users').effect).toBe('read');
+    ['a zero byte before a hint', 'SELECT 1\0 pgweir: route=replica'],
+  ])('may be anything: %s', async (_what, text) => {
+    expect(factsOf(text)).toMatchObject({ effect: 'unknown', statements: [{ kind: 'query' }], residue: new Set(['unknown']) });
+    await loadParser();
+    expect(new StatementCache().facts('SELECT 1', corpusCatalog, 'standard').effect).toBe('read');
   });
 
-  it('is not read however often it comes', () => {
-    for (let i = 0; i < 30; i += 1) factsOf(`SELECT ${i}${'+a'.repeat(16_000)}`);
-    expect(factsOf('SELECT * FROM users').effect).toBe('read');
+  it('breaks no parser, however often it comes', async () => {
+    for (let i = 0; i < 35; i += 1) {
+      expect(factsOf(`SELECT a${i}${'+a'.repeat(16_000)}`).effect).toBe('unknown');
+      await loadParser();
+      expect(new StatementCache().facts('SELECT id FROM users', corpusCatalog, 'standard').effect).toBe('read');
+    }
   });
 
-  it('reads long lists and long literals all the same', () => {
+  it('is asked again when only the parser was not ready', async () => {
+    const fresh = new StatementCache();
+    for (let i = 0; i < 3; i += 1) fresh.facts(`SELECT a${'+a'.repeat(16_000 + i)}`, corpusCatalog, 'standard');
+    expect(fresh.facts('SELECT 42', corpusCatalog, 'standard')).toMatchObject({ effect: 'unknown', reason: 'not proven a read' });
+    await loadParser();
+    expect(fresh.facts('SELECT 42', corpusCatalog, 'standard').effect).toBe('read');
+  });
+
+  it('is not what a long list or a long literal is', () => {
     expect(factsOf(`SELECT * FROM users WHERE id IN (${'12345, '.repeat(20_000)}1)`).effect).toBe('read');
     expect(factsOf(`SELECT * FROM users WHERE name = '${'x'.repeat(200_000)}'`).effect).toBe('read');
+    expect(factsOf(`SELECT * FROM users WHERE ${'id = 1 OR '.repeat(2_000)}false`).effect).toBe('read');
   });
 });
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type ScanToken, scanSync } from 'libpg-query';
+import { loadModule, type ScanToken, scanSync } from 'libpg-query';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { classify } from '../../../src/sql/classify.ts';
 import { loadParser } from '../../../src/sql/parser.ts';
@@ -128,7 +128,10 @@ const piece = fc.constantFrom(
 const soup = fc.array(piece, { maxLength: 30 }).map((pieces) => pieces.join(''));
 
 describe('the shape of a text', () => {
-  beforeAll(loadParser);
+  beforeAll(async () => {
+    await loadModule();
+    await loadParser();
+  });
 
   it.each(CASES)('of %j is %j', (text, shape) => {
     expect(shapeOf(text)).toBe(shape);
