@@ -50,7 +50,7 @@ export function quoteLiteral(text: string): string {
 }
 
 /** A setting's name: each part of `extension.name` quoted. */
-export function quoteSettingName(name: string): string {
+function quoteSettingName(name: string): string {
   return name
     .split('.')
     .map((part) => `"${part.replaceAll('"', '""')}"`)

@@ -4,7 +4,7 @@
  */
 
 /** Classes of a character that can begin a token of interest. */
-export const OTHER = 0;
+const OTHER = 0;
 export const IDENTIFIER = 1;
 export const DIGIT = 2;
 export const QUOTE = 3;

@@ -15,7 +15,7 @@ import { isFields, listOf, nodeOf, type TreeNode } from './tree.ts';
  */
 
 /** Longer texts are not parsed: at this length a parse takes up to 50 ms. */
-export const MAX_PARSE_CHARACTERS = 32_768;
+const MAX_PARSE_CHARACTERS = 32_768;
 
 /** WASM memory never shrinks: an instance that has grown beyond this is replaced (it begins with 128 MiB, mostly untouched). */
 const MAX_MEMORY_BYTES = 256 * 1024 * 1024;

@@ -19,7 +19,7 @@ export interface StatementCacheOptions {
   readonly maxBytes: number;
 }
 
-export const DEFAULT_CACHE_OPTIONS: StatementCacheOptions = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
+const DEFAULT_CACHE_OPTIONS: StatementCacheOptions = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
 
 /** Facts of one classification are kept for so many databases at once; a further one costs resolving again (about 1 us). */
 const MAX_DATABASES = 16;
