@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { EventLoopDelay } from './admin/event-loop-delay.ts';
 import { type HttpServer, startHttpServer } from './admin/http.ts';
@@ -81,7 +81,7 @@ class House implements App {
   readonly #registry: StatementRegistry;
   readonly #partitions = new Partitions();
   readonly #lent = new Set<Parameters<Leases['give']>[0]>();
-  readonly #saltSecret = Secret.from(randomBytes(32).toString('hex'));
+  readonly #saltSecret: Secret;
   #backendTls: BackendTls;
   readonly #monitor: Monitor;
   readonly #catalogs: CatalogLoader;
@@ -101,6 +101,7 @@ class House implements App {
     this.#telemetry = telemetry;
     this.#backendTls = loadBackendTls(config.backendTls);
     this.#registry = new StatementRegistry(config.limits.statementBytes);
+    this.#saltSecret = saltSecret(config);
     const { monitor } = config;
     const login = {
       user: monitor.user,
@@ -400,6 +401,15 @@ function monitorSettings({ monitor, routing }: Config) {
     maxLagMs: routing.maxLagMs,
     maxLagBytes: routing.maxLagBytes,
   };
+}
+
+/**
+ * Salts of users that do not exist are made from this. Derived from what the configuration keeps secret, so that such a user
+ * keeps its salt over restarts, as one that exists does; by chance when there is nothing secret.
+ */
+function saltSecret({ monitor: { password } }: Config): Secret {
+  const secret = password?.reveal() ?? randomBytes(32).toString('hex');
+  return Secret.from(createHmac('sha256', secret).update('pgweir salts').digest('hex'));
 }
 
 /** Who asks for verifiers: the role of `auth.query`, or the monitor's. */

@@ -67,8 +67,10 @@ async function connect(options: PgClientOptions, ssl: Encryption): Promise<pg.Cl
     user,
     database,
     ssl,
-    // An empty text, because `pg` would take a missing one from the environment or from ~/.pgpass.
-    password: password?.reveal() ?? '',
+    // A function even for none: `pg` would take a missing or empty password from the environment or from ~/.pgpass.
+    password: () => password?.reveal() ?? '',
+    // Likewise: PGOPTIONS of our own environment is not meant for backends. Blank, because `pg` takes an empty one for none.
+    options: ' ',
     connectionTimeoutMillis: timeoutMs,
     query_timeout: timeoutMs,
     application_name: applicationName,

@@ -229,6 +229,8 @@ export class Session implements ConnectionHolder {
     const state = this.#state;
     const wasPinned = state.pinned && (connection === state.home || connection === state.active);
     const wasActive = connection === state.active;
+    // What was under way there may have been committed: whatever is read from now on must not be older.
+    if (wasActive && state.activeIsPrimary) state.lastPrimaryMs = this.#parts.clock.now();
     this.#parts.leases.discard(connection);
     this.#parts.topology.suspect(connection.backend, 'connection lost');
     if (connection === state.home) state.home = null;
