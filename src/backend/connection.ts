@@ -77,6 +77,7 @@ export class BackendConnection implements LedgerOwner {
   readonly #retired: Buffer[] = [];
   #farewell: Buffer | null = null;
   #closed = false;
+  #paused = false;
 
   constructor(options: ConnectionOptions) {
     this.backend = options.backend;
@@ -145,10 +146,12 @@ export class BackendConnection implements LedgerOwner {
 
   /** Stops reading from the backend: the client does not keep up. */
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#socket.resume();
   }
 
@@ -245,7 +248,8 @@ export class BackendConnection implements LedgerOwner {
       if (!(error instanceof ProtocolError)) throw error;
       this.#end(error);
     } finally {
-      if (!this.#turn.leave()) this.#socket.retain();
+      // Paused, it reads nothing before everything was taken: the buffer may be used again then.
+      if (!this.#turn.leave() && !this.#paused) this.#socket.retain();
     }
   }
 

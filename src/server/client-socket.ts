@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { ClientPort } from '../session/ports.ts';
 import type { Clock } from '../util/clock.ts';
 import { type ByteSink, Gather } from '../util/gather.ts';
@@ -9,15 +10,15 @@ import type { Flushable, Turn } from '../util/turn.ts';
 export interface ClientSocketOwner {
   /** A chunk of the client's stream, which belongs to the receiver. */
   received(chunk: Buffer): void;
-  /** More has piled up for the client than the bound; and: it was written. */
+  /** The client does not keep up: no more should be read for it until everything was written. */
   congested(): void;
   writable(): void;
   /** The connection is gone. */
   closed(): void;
 }
 
-/** Beyond this many unsent bytes the client's backend is not read on. Ours: a few socket buffers. */
-const MAX_UNSENT_BYTES = 256 * 1024;
+/** A TLS socket takes bytes later than it is given them: pieces up to this size are copied rather than kept alive. Ours. */
+const TLS_COPY_BYTES = 16 * 1024;
 
 /** How long a client that was told to go may take to read why. Ours. */
 const LINGER_MS = 5_000;
@@ -30,6 +31,7 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
   readonly #measures: Measures;
   readonly #clock: Clock;
   readonly #gather: Gather;
+  readonly #encrypted: boolean;
   #ending = false;
   #closed = false;
 
@@ -39,6 +41,7 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
     parts: { readonly turn: Turn; readonly measures: Measures; readonly clock: Clock },
   ) {
     this.#socket = socket;
+    this.#encrypted = socket instanceof TLSSocket;
     this.#owner = owner;
     this.#turn = parts.turn;
     this.#measures = parts.measures;
@@ -80,16 +83,18 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
 
   write(bytes: Buffer): boolean {
     if (this.#closed) return true;
-    this.#socket.write(bytes);
-    return this.#written();
+    const copied = this.#encrypted && bytes.length <= TLS_COPY_BYTES;
+    const keepsUp = this.#socket.write(copied ? Buffer.from(bytes) : bytes);
+    return this.#written(keepsUp) || copied;
   }
 
   writeAll(pieces: readonly Buffer[]): boolean {
     if (this.#closed) return true;
+    let keepsUp = true;
     this.#socket.cork();
-    for (const piece of pieces) this.#socket.write(piece);
+    for (const piece of pieces) keepsUp = this.#socket.write(piece);
     this.#socket.uncork();
-    return this.#written();
+    return this.#written(keepsUp);
   }
 
   /** Comes after the gathered bytes were flushed: it was asked for after they were gathered. */
@@ -105,10 +110,14 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
     this.#socket.destroy();
   }
 
-  #written(): boolean {
-    const unsent = this.#socket.writableLength;
-    if (unsent > MAX_UNSENT_BYTES) this.#owner.congested();
-    return unsent === 0;
+  /**
+   * Whether everything was taken. If not, and the socket will say when it was (`drain`), the client's backend is not read
+   * until then: so at most one buffer of it waits for the client, and it is used again afterwards.
+   */
+  #written(keepsUp: boolean): boolean {
+    if (this.#socket.writableLength === 0) return true;
+    if (!keepsUp) this.#owner.congested();
+    return false;
   }
 
   #received(chunk: Buffer): void {
