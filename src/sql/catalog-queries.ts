@@ -23,22 +23,48 @@ const WRITE_TREES = `
   UNION ALL
   SELECT conrelid, conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE conbin IS NOT NULL AND conrelid <> 0 AND oid >= 16384
   UNION ALL
-  SELECT polrelid, polwithcheck::pg_catalog.text FROM pg_catalog.pg_policy WHERE polwithcheck IS NOT NULL`;
+  SELECT polrelid, polwithcheck::pg_catalog.text FROM pg_catalog.pg_policy WHERE polwithcheck IS NOT NULL
+  UNION ALL
+  SELECT tgrelid, tgqual::pg_catalog.text FROM pg_catalog.pg_trigger WHERE tgqual IS NOT NULL`;
 
-/** Volatility by function, where an aggregate has that of its worst support function (its own is always 'i'). */
+/**
+ * Functions of extensions that come with PostgreSQL, volatile since they are random, which write nothing, leave nothing,
+ * and answer as well on a standby. Reviewed by hand; they are such in whatever schema the extension is.
+ */
+const HARMLESS_EXTENSION_FUNCTIONS = `
+  (e.extname = 'uuid-ossp' AND p.proname IN ('uuid_generate_v1', 'uuid_generate_v1mc', 'uuid_generate_v4'))
+  OR (e.extname = 'pgcrypto' AND p.proname IN ('gen_random_bytes', 'gen_random_uuid', 'gen_salt', 'pgp_pub_encrypt',
+    'pgp_pub_encrypt_bytea', 'pgp_sym_encrypt', 'pgp_sym_encrypt_bytea'))
+  OR (e.extname = 'tablefunc' AND p.proname = 'normal_rand')
+  OR (e.extname IN ('tsm_system_rows', 'tsm_system_time') AND p.proname IN ('system_rows', 'system_time'))`;
+
+/**
+ * Volatility by function: 'i', 's', 't' for harmless in spite of being volatile, or 'v'. An aggregate has that of its
+ * worst support function (its own is always 'i').
+ */
 const VOLATILITY = `
-  SELECT p.oid, pg_catalog.max(GREATEST(p.provolatile::pg_catalog.text, s.provolatile::pg_catalog.text)) AS volatility
+  SELECT p.oid, CASE
+    WHEN p.provolatile = 'v' AND EXISTS (
+      SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+      WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+        AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND (${HARMLESS_EXTENSION_FUNCTIONS})
+    ) THEN 't'
+    ELSE GREATEST(p.provolatile::pg_catalog.text, pg_catalog.max(s.provolatile::pg_catalog.text))
+  END AS volatility
   FROM pg_catalog.pg_proc p
   LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
   LEFT JOIN pg_catalog.pg_proc s
     ON s.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
   GROUP BY p.oid`;
 
+/** As in {@link VOLATILITY}, which orders them from good to bad. */
+export type Volatility = 'i' | 's' | 't' | 'v';
+
 export interface FunctionRow {
   readonly schema: string;
   readonly name: string;
-  /** The worst of all overloads: 'i', 's' or 'v'. */
-  readonly volatility: string;
+  /** The worst of all overloads. */
+  readonly volatility: Volatility;
   /** An overload can be called with one argument, so also as `row.name`. */
   readonly field: boolean;
 }
@@ -64,7 +90,7 @@ export interface RelationRow {
   readonly wrapper: string | null;
   /** A view with FOR UPDATE or FOR SHARE inside. */
   readonly locks_rows: boolean;
-  /** Has triggers, rules, or defaults, checks and policies with volatile functions, that are not PostgreSQL's own. */
+  /** Has rules, or defaults, checks, policies and trigger conditions with volatile functions that are not PostgreSQL's own. */
   readonly runs_code: boolean;
 }
 
@@ -76,15 +102,11 @@ const RELATIONS = `
       WHERE r.ev_class = c.oid AND r.ev_type = '1' AND pg_catalog.strpos(r.ev_action::pg_catalog.text, '{ROWMARKCLAUSE') > 0
     ) AS locks_rows,
     c.oid >= 16384 AND (
-      EXISTS (
-        SELECT FROM pg_catalog.pg_trigger t
-        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgfoid >= 16384
-      )
-      OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
+      EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
       OR c.oid IN (
         SELECT x.relation FROM (${WRITE_TREES}) x, LATERAL ${FUNCTIONS_IN('x.tree')} AS m
-        JOIN pg_catalog.pg_proc p ON p.oid = m[1]::pg_catalog.oid
-        WHERE p.oid >= 16384 AND p.provolatile = 'v'
+        JOIN (${VOLATILITY}) v ON v.oid = m[1]::pg_catalog.oid
+        WHERE v.oid >= 16384 AND v.volatility = 'v'
       )
     ) AS runs_code
   FROM pg_catalog.pg_class c
@@ -94,12 +116,32 @@ const RELATIONS = `
   LEFT JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'`;
 
+export interface TriggerRow {
+  readonly relation: string;
+  readonly language: string;
+  /** The body of its function. */
+  readonly source: string;
+}
+
+/** Triggers with functions that are not PostgreSQL's own, nor of those of its extensions that leave nothing. */
+const TRIGGERS = `
+  SELECT DISTINCT t.tgrelid::pg_catalog.text AS relation, l.lanname::pg_catalog.text AS language, p.prosrc AS source
+  FROM pg_catalog.pg_trigger t
+  JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgfoid >= 16384 AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+      AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+      AND e.extname IN ('autoinc', 'insert_username', 'moddatetime')
+  )`;
+
 export interface FunctionUseRow {
   /** OID of the relation whose reading calls the function. */
   readonly relation: string;
   readonly schema: string;
   readonly name: string;
-  readonly volatility: string;
+  readonly volatility: Volatility;
 }
 
 /** Immutable functions say nothing. */
@@ -175,6 +217,7 @@ const EVENT_TRIGGERS = `SELECT evtname::pg_catalog.text AS name FROM pg_catalog.
 export const CATALOG_QUERIES = {
   functions: FUNCTIONS,
   relations: RELATIONS,
+  triggers: TRIGGERS,
   functionUses: FUNCTION_USES,
   relationUses: RELATION_USES,
   volatileOperators: VOLATILE_OPERATORS,
@@ -186,6 +229,7 @@ export const CATALOG_QUERIES = {
 export interface CatalogRows {
   readonly functions: readonly FunctionRow[];
   readonly relations: readonly RelationRow[];
+  readonly triggers: readonly TriggerRow[];
   readonly functionUses: readonly FunctionUseRow[];
   readonly relationUses: readonly RelationUseRow[];
   readonly volatileOperators: readonly NameRow[];

@@ -1,7 +1,9 @@
+import { assertNever } from '../util/assert.ts';
 import type { Catalog, RelationKnowledge } from './catalog.ts';
-import type { CatalogRows, FunctionUseRow, RelationRow } from './catalog-queries.ts';
+import type { CatalogRows, FunctionUseRow, RelationRow, TriggerRow, Volatility } from './catalog-queries.ts';
 import type { ObjectName } from './findings.ts';
 import { builtinFunction, isAboutTheNode } from './functions.ts';
+import { isQuiet } from './quiet-code.ts';
 import { SEQUENCE, systemRelation } from './system-relations.ts';
 import { eitherOf, READ, UNKNOWN_FUNCTION, type Verdict, VOLATILE, verdict } from './verdict.ts';
 
@@ -18,7 +20,12 @@ export function catalogFromRows(identity: { readonly database: string; readonly 
     functions.add(row.schema, row.name, ofFunction(row.volatility, row.name));
     if (row.field && row.volatility === 'v') fields.add(bytes(row.name));
   }
-  const relations = relationsByName(rows);
+  // User operators and types may hide in any expression.
+  const clear = rows.volatileOperators.length === 0 && rows.volatileTypes.length === 0;
+  const relations = relationsByName(
+    rows,
+    (row) => clear && isQuiet(row, { fields, userFunction: (name) => functions.get(name) }),
+  );
   const operators = new Set(rows.volatileOperators.map((row) => bytes(row.name)));
   const types = new Names<true>(() => true);
   for (const row of rows.volatileTypes) types.add(row.schema, row.name, true);
@@ -34,11 +41,22 @@ export function catalogFromRows(identity: { readonly database: string; readonly 
   };
 }
 
-function ofFunction(volatility: string, name: string): Verdict {
+function ofFunction(volatility: Volatility, name: string): Verdict {
   if (isAboutTheNode(name)) return DIFFERS;
-  return volatility === 'i' || volatility === 's' ? READ : VOLATILE;
+  switch (volatility) {
+    case 'i':
+    case 's':
+      return READ;
+    case 't':
+      return HARMLESS;
+    case 'v':
+      return VOLATILE;
+    default:
+      return assertNever(volatility, 'volatility');
+  }
 }
 
+const HARMLESS: Verdict = verdict('read', 'plain read', { callsVolatile: true });
 const DIFFERS: Verdict = verdict('write', 'differs on a standby', { callsVolatile: true });
 const UNLOGGED: Verdict = verdict('write', 'unlogged relation');
 const ROW_LOCK: Verdict = verdict('write', 'row lock');
@@ -84,8 +102,9 @@ interface Edges {
   readonly write: ReadonlyMap<string, readonly string[]>;
 }
 
-function relationsByName(rows: CatalogRows): Names<RelationKnowledge> {
-  const byOid = new Map(rows.relations.map((row) => [row.oid, row]));
+function relationsByName(rows: CatalogRows, isQuietTrigger: (row: TriggerRow) => boolean): Names<RelationKnowledge> {
+  const runsCode = new Map(rows.relations.map((row) => [row.oid, row.runs_code]));
+  for (const trigger of rows.triggers) if (!isQuietTrigger(trigger)) runsCode.set(trigger.relation, true);
   const own = new Map(rows.relations.map((row) => [row.oid, ofRelation(row)]));
   for (const use of rows.functionUses) {
     const before = own.get(use.relation);
@@ -102,7 +121,7 @@ function relationsByName(rows: CatalogRows): Names<RelationKnowledge> {
     let reading = READ;
     for (const oid of readers.from(row.oid)) reading = eitherOf(reading, own.get(oid) ?? UNKNOWN_WRAPPER);
     let runsCodeOnWrite = false;
-    for (const oid of writers.from(row.oid)) runsCodeOnWrite ||= byOid.get(oid)?.runs_code ?? true;
+    for (const oid of writers.from(row.oid)) runsCodeOnWrite ||= runsCode.get(oid) ?? true;
     names.add(row.schema, row.name, interned(reading, runsCodeOnWrite));
   }
   return names;

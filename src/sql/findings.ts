@@ -23,6 +23,8 @@ export interface StatementFindings {
   readonly operators: ReadonlySet<string>;
   /** Types cast to. */
   readonly types: readonly ObjectName[];
+  /** Syntax that calls a function of this name on a server that does not know the syntax yet (JSON_VALUE before 17). */
+  readonly syntax: ReadonlySet<string>;
   /** `x.name`, which calls the function `name` when `x` has no such column. */
   readonly fields: ReadonlySet<string>;
   readonly residue: ReadonlySet<ResidueRisk>;
@@ -48,6 +50,7 @@ export class Collector implements StatementFindings {
   readonly targets: ObjectName[] = [];
   readonly operators = new Set<string>();
   readonly types: ObjectName[] = [];
+  readonly syntax = new Set<string>();
   readonly fields = new Set<string>();
   readonly residue = new Set<ResidueRisk>();
   callsVolatile = false;
@@ -71,8 +74,11 @@ export class Collector implements StatementFindings {
     this.targets.push(...other.targets);
     this.types.push(...other.types);
     for (const name of other.operators) this.operators.add(name);
+    for (const name of other.syntax) this.syntax.add(name);
     for (const name of other.fields) this.fields.add(name);
     for (const risk of other.residue) this.residue.add(risk);
+    // SELECT set_config() is a 'set' only where it stands alone.
+    if (other.facts.kind === 'set') this.residue.add('settings');
     this.callsVolatile ||= other.callsVolatile;
     this.sessionState ??= other.sessionState;
     this.changesCatalog ||= other.changesCatalog;

@@ -49,6 +49,7 @@ class Outcome {
     if (statement.callsVolatile) this.callsVolatile = true;
     this.sessionState ??= statement.sessionState;
     for (const name of statement.functions) this.#use(functionVerdict(name, catalog), name.name);
+    for (const name of statement.syntax) this.#use(catalog.userFunction({ schema: null, name }) ?? READ, name);
     for (const name of statement.relations) this.#use(relationVerdict(name, catalog), name.name);
     for (const name of statement.operators) if (catalog.isVolatileOperator(name)) this.#use(VOLATILE, name);
     for (const name of statement.types) if (catalog.isVolatileType(name)) this.#use(VOLATILE, name.name);

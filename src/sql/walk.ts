@@ -108,6 +108,21 @@ function isVisible(scope: Scope | null, name: string): boolean {
   return false;
 }
 
+/** Newer syntax that reads like the call of a function, and is one on an older server whose users made that function. */
+const SYNTAX: ReadonlyMap<string, readonly string[]> = new Map([
+  ['JsonFuncExpr', ['json_exists', 'json_query', 'json_value']],
+  ['JsonTable', ['json_table']],
+  ['JsonObjectConstructor', ['json_object']],
+  ['JsonArrayConstructor', ['json_array']],
+  ['JsonArrayQueryConstructor', ['json_array']],
+  ['JsonObjectAgg', ['json_objectagg']],
+  ['JsonArrayAgg', ['json_arrayagg']],
+  ['JsonParseExpr', ['json']],
+  ['JsonScalarExpr', ['json_scalar']],
+  ['JsonSerializeExpr', ['json_serialize']],
+  ['MergeSupportFunc', ['merge_action']],
+]);
+
 /** What a node means by itself, before its children are visited. */
 function note(type: string, fields: Fields, collector: Collector, scope: Scope | null): void {
   switch (type) {
@@ -169,6 +184,7 @@ function note(type: string, fields: Fields, collector: Collector, scope: Scope |
       if ('groupClause' in fields || 'distinctClause' in fields || 'larg' in fields) collector.operators.add('=');
       return;
     default:
+      for (const name of SYNTAX.get(type) ?? []) collector.syntax.add(name);
   }
 }
 

@@ -85,6 +85,17 @@ CREATE TABLE coded (id int DEFAULT unmarked(1));
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child (id int REFERENCES parent ON DELETE CASCADE);
 CREATE TRIGGER stamp AFTER DELETE ON child FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE TABLE posts (id int, title text, search tsvector, updated_at timestamptz);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at = now(); NEW.search := to_tsvector(NEW.title); RETURN NEW; END';
+CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TABLE conditional (id int);
+CREATE TRIGGER touch BEFORE INSERT ON conditional FOR EACH ROW WHEN (is_new_code(NEW.id)) EXECUTE FUNCTION touch();
+CREATE EXTENSION "uuid-ossp";
+CREATE EXTENSION pgcrypto;
+CREATE EXTENSION moddatetime;
+CREATE EXTENSION tsm_system_rows;
+CREATE TABLE things (id uuid DEFAULT uuid_generate_v4(), changed timestamptz);
+CREATE TRIGGER changed BEFORE UPDATE ON things FOR EACH ROW EXECUTE FUNCTION moddatetime(changed);
 CREATE EXTENSION file_fdw;
 CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
 CREATE FOREIGN TABLE os_release (line text) SERVER files OPTIONS (filename '/etc/os-release', format 'text');
@@ -266,6 +277,8 @@ SELECT * FROM users TABLESAMPLE system (50)
 SELECT * FROM lottery
 SELECT id FROM users ORDER BY random()
 SELECT age(timestamp '2020-01-01')
+SELECT uuid_generate_v4(), gen_random_bytes(4), gen_salt('bf')
+SELECT id FROM users TABLESAMPLE system_rows (3)
 SELECT uuidv4(), uuidv7(), array_shuffle(ARRAY[1, 2, 3])
 SELECT txid FROM (SELECT now() AS txid) x
 
@@ -363,7 +376,7 @@ SELECT pg_blocking_pids(1)
 SELECT pg_notification_queue_usage()
 SELECT pg_reload_conf()
 COPY users TO '/tmp/pgweir-corpus-out'
-COPY (SELECT 1) TO PROGRAM 'true'
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'
 SELECT pg_promote(false) FROM users WHERE false
 EXPLAIN SELECT * FROM pg_locks
 COPY (SELECT * FROM pg_stat_activity) TO STDOUT
@@ -631,6 +644,17 @@ SET SESSION work_mem = '8MB'
 SET LOCAL statement_timeout = 1000
 SET TIME ZONE 'UTC'
 SET TIME ZONE LOCAL
+SET search_path TO "$user", 'Mixed', '', 'a"b', public
+SET search_path TO 'app, public'
+SET DateStyle = ISO, DMY
+SET extra_float_digits = -5
+SET seq_page_cost = 1.50
+SET enable_seqscan = off
+SET TIME ZONE -7
+SET TIME ZONE 5.5
+SET TIME ZONE INTERVAL '+1:30'
+SET temp_tablespaces = ''
+SET XML OPTION CONTENT
 SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE
 SET NAMES 'UTF8'
 SET ROLE corpus_role

@@ -110,6 +110,25 @@ describe('classification', () => {
     expect(accepted.length).toBeLessThan(corpus.texts.length / 10);
   });
 
+  it('says of a SET what PostgreSQL makes of it', async () => {
+    let compared = 0;
+    for (const { text } of corpus.texts) {
+      const [statement, second] = factsOf(text).statements;
+      if (statement?.kind !== 'set' || second !== undefined || statement.value === null) continue;
+      const { name, value } = statement;
+      const quoted = value.replaceAll("'", "''");
+      const show = `SELECT current_setting('${name}')`;
+      const [bySet, byFacts] = [
+        await run(cluster.primary, `${text}; ${show}`),
+        await run(cluster.primary, `SELECT set_config('${name}', '${quoted}', false); ${show}`),
+      ];
+      const last = (outcome: Outcome): unknown => (outcome.code === null ? JSON.parse(outcome.rows).at(-1) : outcome.code);
+      expect(last(bySet), text).toEqual(last(byFacts));
+      compared += 1;
+    }
+    expect(compared).toBeGreaterThan(20);
+  });
+
   it('reads only relations of pg_catalog that are alike on both nodes', async () => {
     const names = await column(
       cluster.primary,

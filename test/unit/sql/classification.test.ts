@@ -9,6 +9,7 @@ import { loadParser } from '../../../src/sql/parser.ts';
 import { resolve } from '../../../src/sql/resolve.ts';
 import { StatementCache } from '../../../src/sql/statement-cache.ts';
 import { collectStatement } from '../../../src/sql/statements.ts';
+import { VOLATILE } from '../../../src/sql/verdict.ts';
 import { readCorpus, wireText } from './corpus.ts';
 import { corpusCatalog } from './corpus-catalog.ts';
 
@@ -276,6 +277,14 @@ describe('a name', () => {
     expect(factsOf('SELECT format(1)').reason).toBe('plain read');
     expect(factsOf('SELECT app.remember(1)').reason).toBe('volatile function');
     expect(factsOf('SELECT public.remember(1)').reason).toBe('unknown function');
+  });
+
+  it('that became syntax is still a function where users made one', () => {
+    const made = { ...corpusCatalog, version: 2, userFunction: () => VOLATILE };
+    expect(factsOf("SELECT JSON_VALUE('{}', '$.a')").effect).toBe('read');
+    expect(factsOf("SELECT JSON_VALUE('{}', '$.a')", made).reason).toBe('volatile function');
+    expect(factsOf('SELECT JSON_ARRAY(1)', made).reason).toBe('volatile function');
+    expect(factsOf('SELECT id FROM users', made).effect).toBe('read');
   });
 
   it('of a WITH query hides a relation only where the query is visible', () => {

@@ -59,6 +59,7 @@ export function catalogFixture(rows: CatalogRows): string {
     ...rows,
     functions: rows.functions.filter((row) => row.schema !== 'information_schema'),
     relations,
+    triggers: rows.triggers.map((row) => ({ ...row, relation: nameOf(row.relation) })),
     relationUses: uses,
     functionUses: rows.functionUses.map((row) => ({ ...row, relation: nameOf(row.relation) })),
   };
