@@ -58,11 +58,15 @@ function measureOne(name: (typeof MEMORY_CASES)[number], subject: Proxy): Promis
   return largeResult(subject, name === 'memory result slow' ? SLOW_BYTES_PER_SECOND : Number.POSITIVE_INFINITY);
 }
 
+const WARM_UP_QUERIES = 1000;
+
 /** How much the memory grows while one result of a gigabyte passes. */
 async function largeResult(subject: Proxy, bytesPerSecond: number): Promise<string> {
   const client = await WireClient.login(subject.target('simple'));
   try {
-    await client.query('SELECT 1');
+    // The parser of pgweir is compiled in the background when it is first used, which takes memory for a second.
+    for (let each = 0; each < WARM_UP_QUERIES; each++) await client.query(`SELECT ${each} AS warm_up_${each}`);
+    await sleep(SETTLE_MS);
     const before = memoryOf(subject);
     let most = before;
     const sampling = setInterval(() => {
