@@ -333,7 +333,10 @@ class House implements App {
     };
   }
 
-  /** Connections to a node whose role has changed are not handed on; those to a former primary end. */
+  /**
+   * Connections to a node whose role has changed are not handed on; those to a former primary end. A node that does not
+   * answer takes no work: reads that hang on it move on.
+   */
   #topologyChanged(view: ReturnType<Monitor['current']>, previous: ReturnType<Monitor['current']>): void {
     this.#turn.enter();
     for (const backend of view.backends) {
@@ -341,7 +344,9 @@ class House implements App {
       const wasPrimary = previous.primary === backend.index;
       const replaced = wasPrimary && (view.primary ?? backend.index) !== backend.index;
       const demoted = wasPrimary && (backend.role === 'replica' || backend.problem === 'fenced');
+      const lost = backend.problem === 'unreachable' && before?.problem !== 'unreachable';
       if (replaced || demoted) this.#pools[backend.index]?.endAll();
+      else if (lost) this.#pools[backend.index]?.hangs();
       else if (before !== undefined && before.role !== backend.role && backend.role !== 'unknown') {
         this.#pools[backend.index]?.retireAll();
       }

@@ -20,7 +20,12 @@ export interface ConnectionHolder {
   writable(connection: BackendConnection): void;
   /** A cancel request for the connection was delivered, or could not be. */
   cancelFinished(connection: BackendConnection): void;
+  /** The connection stands, but its backend answers nobody: what is under way may be taken elsewhere by ending it. */
+  backendHangs(connection: BackendConnection): void;
 }
+
+/** What a closed connection still brings is passed over up to this much, then it is broken off. Ours. */
+const MAX_LATE_BYTES = 1024 * 1024;
 
 /** Beyond this many unsent bytes the client's side is not read on. Ours: a few socket buffers. */
 const MAX_UNSENT_BYTES = 256 * 1024;
@@ -77,6 +82,7 @@ export class BackendConnection implements LedgerOwner {
   readonly #retired: Buffer[] = [];
   #farewell: Buffer | null = null;
   #closed = false;
+  #lateBytes = 0;
   #paused = false;
 
   constructor(options: ConnectionOptions) {
@@ -221,6 +227,12 @@ export class BackendConnection implements LedgerOwner {
     this.#socket.end();
   }
 
+  /** Its backend answers nobody: the holder decides what becomes of what is under way; without one it ends. */
+  backendHangs(): void {
+    if (this.holder === null) this.end();
+    else this.holder.backendHangs(this);
+  }
+
   /** Breaks the connection off: its holder is told that it was lost. */
   end(): void {
     this.#end(null);
@@ -239,7 +251,10 @@ export class BackendConnection implements LedgerOwner {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      this.#passOver(chunk.length);
+      return;
+    }
     this.#measures.backendReceivedBytes += chunk.length;
     this.#turn.enter();
     try {
@@ -251,6 +266,12 @@ export class BackendConnection implements LedgerOwner {
       // Paused, it reads nothing before everything was taken: the buffer may be used again then.
       if (!this.#turn.leave() && !this.#paused) this.#socket.retain();
     }
+  }
+
+  /** Nobody wants the rest. A short one is let in, so that what was asked is done; for a long one the backend is stopped. */
+  #passOver(bytes: number): void {
+    this.#lateBytes += bytes;
+    if (this.#lateBytes > MAX_LATE_BYTES) this.#socket.destroy();
   }
 
   #end(_error: Error | null): void {

@@ -1,5 +1,6 @@
 import { decodeParameterStatus } from '../protocol/backend-decoders.ts';
 import { BACKEND } from '../protocol/codes.ts';
+import { decodeErrorFields } from '../protocol/error-response.ts';
 import { Framer } from '../protocol/framer.ts';
 import { BACKEND_RULES } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
@@ -15,7 +16,10 @@ import type { Segment } from './exchange.ts';
 export interface LedgerOwner {
   /** A message outside any forwarded segment that belongs to whoever holds the connection: NotificationResponse. */
   notification(slice: Buffer, start: number, end: number): void;
-  /** An ErrorResponse that nobody's segment drew: the backend says why it is about to close (57P01, 25P03...). */
+  /**
+   * An ErrorResponse that nobody's segment drew, or a FATAL one: the backend says why it is about to close (57P01, 25P03...).
+   * It is about the connection, so it is never forwarded as the reply of a segment: that is lost with the connection.
+   */
   farewell(slice: Buffer, start: number, end: number): void;
   /** A setting that the backend reports has changed, in any segment or in none. */
   parameterChanged(name: string, value: string): void;
@@ -221,6 +225,12 @@ export class Ledger {
         this.#slab = null;
         return;
       }
+      if (isFatal(buffer, start, end)) {
+        this.#flushSlab(false);
+        segment.discarding = true;
+        this.#owner.farewell(buffer, start, end);
+        return;
+      }
       this.#passing = true;
       this.#extendSlab(buffer, start, end);
       return;
@@ -274,6 +284,12 @@ export class Ledger {
     this.#slab = null;
     segment.sink.forward(segment, slab, this.#slabStart, this.#slabEnd, final);
   }
+}
+
+/** Whether the connection ends with this error. */
+function isFatal(buffer: Buffer, start: number, end: number): boolean {
+  const { severity, severityNonLocalized = severity } = decodeErrorFields(buffer, start, end);
+  return severityNonLocalized === 'FATAL' || severityNonLocalized === 'PANIC';
 }
 
 function tableOf(types: readonly number[]): Uint8Array {

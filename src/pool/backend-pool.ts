@@ -2,6 +2,7 @@ import { BackendConnection } from '../backend/connection.ts';
 import { type DialedBackend, dialBackend } from '../backend/dial.ts';
 import type { BackendTls } from '../backend/tls.ts';
 import type { Clock } from '../util/clock.ts';
+import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { Turn } from '../util/turn.ts';
@@ -105,14 +106,29 @@ export class BackendPool {
 
   /** Ends every connection, those in use too: what they would do from now on would be wrong. */
   endAll(): void {
-    this.retireAll();
+    this.#turnAway();
     for (const { connection } of [...this.#pool.members().lent]) connection.end();
+  }
+
+  /**
+   * The backend answers nobody. Whoever waits for a connection is refused, and whoever can do elsewhere what hangs here is
+   * told. The rest stays as on a direct connection: the backend may come back.
+   */
+  hangs(): void {
+    this.#turnAway();
+    for (const { connection } of [...this.#pool.members().lent]) connection.backendHangs();
   }
 
   /** Closes what is idle and lets nothing that is lent come back: the backend is another than it was. */
   retireAll(): void {
     for (const member of this.#members.values()) member.retired = true;
     this.#pool.closeIdle();
+  }
+
+  #turnAway(): void {
+    const { name } = this.#options.backend;
+    this.retireAll();
+    this.#pool.refuseWaiters(new OperationalError('backend_unreachable', `backend ${name} is not available`));
   }
 
   async #open(partition: Partition): Promise<PooledConnection> {

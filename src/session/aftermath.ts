@@ -21,6 +21,10 @@ export class Aftermath {
   readonly #touched = new Set<string>();
   #askResidue = false;
   #askAllSettings = false;
+  /** Questions under way. */
+  #open = 0;
+  /** A statement took a lock that outlives its transaction. */
+  #mayHoldLock = false;
 
   constructor(state: SessionState, measures: Measures) {
     this.#state = state;
@@ -30,6 +34,20 @@ export class Aftermath {
   /** Something must be asked before the connection may go. */
   get due(): boolean {
     return this.#askResidue || this.#askAllSettings || this.#touched.size > 0;
+  }
+
+  /**
+   * The connection is lost. Returns whether state of the session is lost with it, of which the client was told that it is
+   * there: what was due to be asked, unless the loss has rolled it back.
+   */
+  lost(inTransaction: boolean): boolean {
+    const lost = this.#open > 0 || this.#mayHoldLock || (this.due && !inTransaction);
+    this.#open = 0;
+    this.#touched.clear();
+    this.#askAllSettings = false;
+    this.#askResidue = false;
+    this.#mayHoldLock = false;
+    return lost;
   }
 
   /** These settings may have been changed. */
@@ -55,11 +73,12 @@ export class Aftermath {
     this.#touched.clear();
     this.#askAllSettings = false;
     this.#askResidue = false;
-    let open = (names.length > 0 ? 1 : 0) + (all ? 1 : 0) + (residue ? 1 : 0);
+    this.#mayHoldLock = false;
+    this.#open = (names.length > 0 ? 1 : 0) + (all ? 1 : 0) + (residue ? 1 : 0);
     const answered = (read: (answer: Answer) => boolean) => (answer: Answer, status: number) => {
       if (status === 0) return;
       if (!read(answer)) this.#pin('state unknown');
-      if (--open === 0) done();
+      if (--this.#open === 0) done();
     };
     if (all)
       Question.ask(
@@ -138,6 +157,7 @@ export class Aftermath {
         this.#askAllSettings = true;
         this.#askResidue = true;
       } else if (risk !== 'sequence value' && risk !== 'library') this.#askResidue = true;
+      if (risk === 'advisory lock') this.#mayHoldLock = true;
     }
     if (this.#state.pinned && (facts.changesCatalog || facts.reason === 'session control')) this.#askResidue = true;
   }

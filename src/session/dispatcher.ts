@@ -20,6 +20,8 @@ export interface DispatcherOwner {
   workRefused(work: Work, error: Error): void;
   /** A stalled work was sent, or refused: the client's next messages may be looked at. */
   resumed(): void;
+  /** The active connection was made ready for a work that is not wanted any more. */
+  abandoned(): void;
 }
 
 export interface DispatcherOptions {
@@ -119,6 +121,14 @@ export class Dispatcher {
     this.submit(work);
   }
 
+  /** The connection that the stalled work waited behind is gone: takes it out, to be submitted again. */
+  takeStalledBehind(): Work | null {
+    if (this.#giveUp !== null) return null;
+    const work = this.#stalled;
+    this.#stalled = null;
+    return work;
+  }
+
   /** The client asks to cancel, or is gone: nobody waits any more. Returns the work that was stalled. */
   abandonStalled(): Work | null {
     const work = this.#stalled;
@@ -199,12 +209,7 @@ export class Dispatcher {
       this.#activate(home, true);
       this.#send(work, home);
     } else if (primary === null) {
-      this.#refuse(
-        work,
-        new OperationalError('no_primary', 'no primary is available', {
-          hint: 'None of the configured backends takes writes at the moment.',
-        }),
-      );
+      this.#refuse(work, noPrimary());
     } else this.#lease(work, primary, true);
   }
 
@@ -279,7 +284,10 @@ export class Dispatcher {
     this.#giveUp = null;
     this.#stalled = null;
     this.#topology.suspect(backend, 'no connection');
-    if (primary || work.failedOn.length >= this.#topology.view().backends.length) this.#refuse(work, error);
+    const { primary: now, backends } = this.#topology.view();
+    if (primary && now !== null && now !== backend) this.#toPrimary(work, work.route ?? routeTo('primary', 'pinned'));
+    else if (primary) this.#refuse(work, isUnreachable(error) ? noPrimary(error.message) : error);
+    else if (work.failedOn.length >= backends.length) this.#refuse(work, error);
     else {
       this.#measures.retries.inc('no connection');
       work.failedOn.push(backend);
@@ -348,18 +356,21 @@ export class Dispatcher {
     this.#stall(work);
     this.#giveUp = () => undefined;
     Question.ask(connection, settingsPrelude(connection.settings, settings), (answer, status) => {
+      if (answer !== null) connection.settings = settings;
+      if (this.#stalled !== work) {
+        // Its client has cancelled it meanwhile.
+        if (status !== 0 && this.#state.works.length === 0 && this.#state.active === connection) this.#owner.abandoned();
+        return;
+      }
       this.#giveUp = null;
-      if (status === 0 || this.#stalled !== work) return;
+      if (status === 0) return;
       this.#stalled = null;
       if (answer === null) {
         this.#state.active = null;
         connection.holder = null;
         this.#leases.discard(connection);
         this.#refuse(work, new OperationalError('session_settings', 'could not restore the settings of the session'));
-      } else {
-        connection.settings = settings;
-        this.#send(work, connection);
-      }
+      } else this.#send(work, connection);
       if (this.#stalled === null) this.#owner.resumed();
     });
   }
@@ -379,6 +390,17 @@ export class Dispatcher {
   #refuse(work: Work, error: Error): void {
     this.#owner.workRefused(work, error);
   }
+}
+
+function isUnreachable(error: Error): boolean {
+  return error instanceof OperationalError && error.kind === 'backend_unreachable';
+}
+
+function noPrimary(detail?: string): OperationalError {
+  return new OperationalError('no_primary', 'no primary is available', {
+    ...(detail === undefined ? {} : { detail }),
+    hint: 'None of the configured backends takes writes at the moment.',
+  });
 }
 
 function isRead(work: Work): boolean {

@@ -86,7 +86,9 @@ export class Replies implements SegmentSink {
   }
 
   lost(segment: Segment): void {
-    if (segment.mode === 'forward') this.#owner.workLost(segment.work as Work);
+    if (segment.mode !== 'forward') return;
+    segment.script?.undoRest();
+    this.#owner.workLost(segment.work as Work);
   }
 
   /** Sends what was held back: the reply has become too long, or will not be repeated. */

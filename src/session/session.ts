@@ -120,7 +120,7 @@ export class Session implements ConnectionHolder {
     this.#dispatcher = new Dispatcher(
       { state: this.#state, router, leases, topology, clock, measures, holder: this },
       { heldReplyBytes, sessionPool: options.sessionPool, fenceWaitMs: parts.policy.fenceWaitMs },
-      { workRefused: (work, error) => this.#refused(work, error), resumed: () => this.#pump() },
+      { workRefused: (work, error) => this.#refused(work, error), resumed: () => this.#pump(), abandoned: () => this.#drained() },
       new Replies(
         this.#state,
         client,
@@ -186,11 +186,13 @@ export class Session implements ConnectionHolder {
     state.active = null;
     state.home = null;
     state.statements.clear();
+    if (this.#congested) active?.resume();
     const clean = state.works.length === 0 && state.transaction === 'idle' && !state.settling && !this.#aftermath.due;
     for (const connection of new Set([active, home])) {
       if (connection === null) continue;
       connection.holder = null;
-      if (clean && !state.pinned && !connection.congested && connection.owed === 0) this.#parts.leases.give(connection);
+      const quiet = connection.owed === 0 && !connection.congested && !connection.cancelled && connection.cancelsInFlight === 0;
+      if (clean && quiet && !state.pinned) this.#parts.leases.give(connection);
       else this.#parts.leases.abandon(connection);
     }
   }
@@ -227,8 +229,11 @@ export class Session implements ConnectionHolder {
 
   connectionLost(connection: BackendConnection, farewell: Buffer | null): void {
     const state = this.#state;
-    const wasPinned = state.pinned && (connection === state.home || connection === state.active);
     const wasActive = connection === state.active;
+    if (wasActive && this.#aftermath.lost(state.transaction === 'open' || state.transaction === 'failed')) {
+      state.pins.add('state unknown');
+    }
+    const wasPinned = state.pinned && (connection === state.home || wasActive);
     // What was under way there may have been committed: whatever is read from now on must not be older.
     if (wasActive && state.activeIsPrimary) state.lastPrimaryMs = this.#parts.clock.now();
     this.#parts.leases.discard(connection);
@@ -239,6 +244,7 @@ export class Session implements ConnectionHolder {
     state.settling = false;
     state.open = null;
     this.#congested = false;
+    this.#piecesPass = false;
     state.works.length = 0;
     const lost = this.#lost.splice(0);
     if (lost.some((work) => work.streamed) && connection.cutInside) {
@@ -256,7 +262,14 @@ export class Session implements ConnectionHolder {
       return;
     }
     this.#redoLost(lost, farewell);
+    this.#redoBehind();
     this.#pump();
+  }
+
+  backendHangs(connection: BackendConnection): void {
+    const { active, works } = this.#state;
+    const movable = (work: Work) => work.retryable && !work.streamed && work.attempts < MAX_ATTEMPTS;
+    if (connection === active && !this.#state.activeIsPrimary && works.length > 0 && works.every(movable)) connection.end();
   }
 
   writable(): void {
@@ -640,8 +653,17 @@ export class Session implements ConnectionHolder {
   #runAgain(): void {
     const next = this.#redo.shift();
     if (next === undefined) return;
-    if (next.error !== null) this.#answerError(next.work, next.error);
-    else this.#dispatcher.submit(next.work);
+    if (next.error === null) this.#submit(next.work);
+    else {
+      if (this.#state.transaction === 'failed' && endsTransaction(next.work)) this.#state.transaction = 'idle';
+      this.#answerError(next.work, next.error);
+    }
+  }
+
+  /** The work that waited behind those to be run again comes after them. */
+  #redoBehind(): void {
+    const behind = this.#dispatcher.takeStalledBehind();
+    if (behind !== null) this.#redo.push({ work: behind, error: null });
   }
 
   #done(work: Work, status: number, failed: boolean): void {
@@ -730,6 +752,7 @@ export class Session implements ConnectionHolder {
     work.startAgain();
     this.#redo.push({ work, error: null });
     if (state.works.length > 0) return;
+    this.#redoBehind();
     state.transaction = 'idle';
     state.expectsTransaction = false;
     this.#drained();
@@ -755,36 +778,36 @@ export class Session implements ConnectionHolder {
       state.expectsTransaction = false;
       this.#answerError(work, error);
     }
+    this.#redoBehind();
     this.#pump();
   }
 
   #redoLost(lost: readonly Work[], farewell: Buffer | null): void {
     const state = this.#state;
-    const inTransaction = state.transaction === 'open' || state.transaction === 'failed' || state.expectsTransaction;
+    let inside = state.transaction === 'open' || state.transaction === 'failed' || state.expectsTransaction;
     state.expectsTransaction = false;
     const detail = farewell === null ? undefined : decodeErrorFields(farewell, 0, farewell.length).message;
-    if (inTransaction) {
+    if (inside) {
       state.transaction = 'failed';
-      this.#transactionLost = connectionLostError(detail);
+      if (lost.length === 0) this.#transactionLost = connectionLostError(detail);
     }
+    const unanswered: Work[] = [];
     for (const work of lost) {
       if ((work.again || (work.retryable && !work.streamed)) && work.attempts < MAX_ATTEMPTS) {
         this.#parts.measures.retries.inc(work.retryCause ?? 'connection lost');
         work.failedOn.push(work.backend);
         work.startAgain();
         this.#redo.push({ work, error: null });
-      } else this.#redo.push({ work, error: this.#lossOf(work, detail) });
+      } else {
+        this.#redo.push({ work, error: lossOf(work, inside, detail) });
+        unanswered.push(work);
+      }
+      if (endsTransaction(work)) inside = false;
     }
-  }
-
-  /** What a client is told whose work was under way on a connection that was lost. */
-  #lossOf(work: Work, detail: string | undefined): OperationalError {
-    const commits = work.facts.some((facts) => facts.statements.some(({ kind }) => kind === 'commit'));
-    const changes = work.autocommit && work.facts.some((facts) => facts.effect !== 'read');
-    if (!commits && !changes) return connectionLostError(detail);
-    return new OperationalError('outcome_unknown', 'the connection to the server was lost before the outcome was known', {
-      detail: detail ?? 'The statement may or may not have been committed.',
-    });
+    for (const work of unanswered.toReversed()) {
+      if (work.streamed) this.#takeBackNames(work);
+      else this.#takeBackAllNames(work);
+    }
   }
 
   /** The work could not be brought to a backend. */
@@ -853,10 +876,30 @@ export class Session implements ConnectionHolder {
   }
 }
 
+const ENDS_TRANSACTION: ReadonlySet<string> = new Set(['commit', 'rollback', 'prepare transaction']);
+
 const IN_FAILED_TRANSACTION = 'current transaction is aborted, commands ignored until end of transaction block';
 
 function connectionLostError(detail: string | undefined): OperationalError {
   return new OperationalError('backend_lost', 'the connection to the server was lost', detail === undefined ? {} : { detail });
+}
+
+/** What a client is told whose work was under way on a connection that was lost; `inside` a transaction or by itself. */
+function lossOf(work: Work, inside: boolean, detail: string | undefined): OperationalError {
+  const commits = work.facts.some(({ statements }) =>
+    statements.some(({ kind }) => kind === 'commit' || kind === 'prepare transaction'),
+  );
+  const changes = !inside && work.facts.some((facts) => facts.effect !== 'read');
+  if (!commits && !changes) return connectionLostError(detail);
+  return new OperationalError('outcome_unknown', 'the connection to the server was lost before the outcome was known', {
+    detail: detail ?? 'The statement may or may not have been committed.',
+  });
+}
+
+/** Whether no transaction is open behind the work, however it went. */
+function endsTransaction(work: Work): boolean {
+  const ends = work.facts.flatMap(({ statements }) => statements).findLast(({ kind }) => ENDS_TRANSACTION.has(kind));
+  return ends !== undefined && !('chain' in ends && ends.chain);
 }
 
 /** What the client may know of an error that kept a work from its backend. */
