@@ -64,6 +64,8 @@ export class BackendConnection implements LedgerOwner {
   /** Identity of the text that the unnamed statement holds, or 0 for none or unknown. */
   unnamedStatement = 0;
   holder: ConnectionHolder | null = null;
+  /** Number of its latest lease. */
+  lease = 0;
   /** Called when the connection ends while nobody holds it. */
   onIdleLoss: () => void = () => undefined;
   /** A cancel request for it is under way: not to be handed on before that is over. */

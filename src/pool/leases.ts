@@ -32,6 +32,15 @@ export class Leases {
     return member === null ? null : this.#lend(member.connection);
   }
 
+  /** Lends a connection again if nobody had it since the lease of this number. */
+  takeAgain(connection: BackendConnection, lease: number): boolean {
+    const pool = this.#pool(connection.backend);
+    const member = pool.memberOf(connection);
+    if (member === null || connection.lease !== lease || !pool.pool.takeThis(member)) return false;
+    this.#lend(connection);
+    return true;
+  }
+
   wait(backend: number, waiter: LeaseWaiter): () => void {
     return this.#pool(backend).pool.wait(this.#partition, {
       granted: ({ connection }) => waiter.granted(this.#lend(connection)),
@@ -75,6 +84,7 @@ export class Leases {
   #lend(connection: BackendConnection): BackendConnection {
     assert(!this.#lent.has(connection), 'a connection is lent twice');
     this.#lent.add(connection);
+    connection.lease++;
     return connection;
   }
 

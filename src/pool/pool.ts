@@ -123,6 +123,15 @@ export class Pool<K, M extends PoolMember<K>> {
     return member;
   }
 
+  /** Lends this very member if it is idle. */
+  takeThis(member: M): boolean {
+    const index = member.usable ? this.#idle.indexOf(member) : -1;
+    if (index === -1) return false;
+    this.#idle.splice(index, 1);
+    this.#lent.add(member);
+    return true;
+  }
+
   /**
    * Waits for a member of the kind. Returns how to give up waiting.
    * Refuses through the waiter: `too_many_waiters`, `pool_wait_timeout`, or what opening failed with.

@@ -156,7 +156,8 @@ export class Aftermath {
       else if (risk === 'unknown') {
         this.#askAllSettings = true;
         this.#askResidue = true;
-      } else if (risk !== 'sequence value' && risk !== 'library') this.#askResidue = true;
+      } else if (risk === 'process state' || risk === 'library') this.#pin('process state');
+      else if (risk !== 'sequence value') this.#askResidue = true;
       if (risk === 'advisory lock') this.#mayHoldLock = true;
     }
     if (this.#state.pinned && (facts.changesCatalog || facts.reason === 'session control')) this.#askResidue = true;
@@ -230,7 +231,7 @@ export class Aftermath {
     const residue = row === undefined ? null : readResidue(row);
     if (residue === null) return false;
     for (const reason of [...this.#state.pins]) {
-      if (reason !== 'state unknown' && residue.has(reason)) continue;
+      if (reason === 'process state' || (reason !== 'state unknown' && residue.has(reason))) continue;
       this.#state.pins.delete(reason);
       this.#measures.unpins.inc(reason);
     }

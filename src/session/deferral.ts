@@ -25,7 +25,7 @@ export function deferredAnswer(state: SessionState, statement: StatementFacts, t
       deferred.modes = mergeModes(deferred.modes, statement.modes);
       return { tag: 'SET' };
     case 'set':
-      if (statement.value === null || !isBeyondDoubt(statement.name, statement.value)) return null;
+      if (statement.returnsRow || statement.value === null || !isBeyondDoubt(statement.name, statement.value)) return null;
       deferred.preamble.push(encodeQuery(text));
       if (!statement.local) deferred.settings.set(statement.name, statement.value);
       return { tag: 'SET' };

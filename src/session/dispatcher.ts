@@ -150,6 +150,7 @@ export class Dispatcher {
       state.home = connection;
       return;
     }
+    if (state.activeIsPrimary) state.lastOfPrimary = { connection, lease: connection.lease };
     connection.holder = null;
     this.#leases.give(connection);
   }
@@ -208,9 +209,27 @@ export class Dispatcher {
     if (home !== null) {
       this.#activate(home, true);
       this.#send(work, home);
-    } else if (primary === null) {
+    } else if (work.facts.some(({ sessionState }) => sessionState === 'sequence value')) this.#whereItRanLast(work);
+    else if (primary === null) {
       this.#refuse(work, noPrimary());
     } else this.#lease(work, primary, true);
+  }
+
+  /** `currval` and `lastval` are known to the connection that advanced the sequence, and only until somebody else has it. */
+  #whereItRanLast(work: Work): void {
+    const last = this.#state.lastOfPrimary;
+    if (last !== null && this.#leases.takeAgain(last.connection, last.lease)) {
+      this.#activate(last.connection, true);
+      this.#send(work, last.connection);
+      return;
+    }
+    this.#refuse(
+      work,
+      new OperationalError('object_not_in_prerequisite_state', 'currval and lastval are not defined in this session', {
+        detail: 'The connection that this session used last has been used by another since, or there was none.',
+        hint: 'Call them in the transaction that advances the sequence, or use INSERT ... RETURNING.',
+      }),
+    );
   }
 
   #toReplica(work: Work, intent: Route, waited: boolean): void {

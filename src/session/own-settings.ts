@@ -47,12 +47,10 @@ export class OwnSettings {
       this.#assign(statement.name, this.#initialText(statement.name));
       return { tag: statement.kind === 'reset' ? 'RESET' : 'SET' };
     }
-    if (statement.local) {
-      if (!inTransaction) return { tag: 'SET' };
-      this.#saved ??= { route: this.route, maxStalenessMs: this.maxStalenessMs };
-    }
-    this.#assign(statement.name, statement.value ?? '');
-    return { tag: 'SET' };
+    if (statement.local && inTransaction) this.#saved ??= { route: this.route, maxStalenessMs: this.maxStalenessMs };
+    if (!statement.local || inTransaction) this.#assign(statement.name, statement.value ?? '');
+    if (!statement.returnsRow) return { tag: 'SET' };
+    return { tag: 'SELECT 1', column: { name: 'set_config', value: statement.value ?? '' } };
   }
 
   #assign(name: string, value: string): void {

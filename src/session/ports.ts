@@ -26,6 +26,8 @@ export interface LeaseWaiter {
 export interface LeasePort {
   /** A connection that is free now, with these settings if there is one. */
   take(backend: number, settings: SettingsSet): BackendConnection | null;
+  /** Lends a connection again if nobody had it since the lease of this number. */
+  takeAgain(connection: BackendConnection, lease: number): boolean;
   /** Waits for one; returns how to give up waiting. */
   wait(backend: number, waiter: LeaseWaiter): () => void;
   /** Gives a clean connection back: idle, nothing owed, no residue. Exactly once for each lease. */

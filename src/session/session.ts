@@ -192,7 +192,8 @@ export class Session implements ConnectionHolder {
       if (connection === null) continue;
       connection.holder = null;
       const quiet = connection.owed === 0 && !connection.congested && !connection.cancelled && connection.cancelsInFlight === 0;
-      if (clean && quiet && !state.pinned) this.#parts.leases.give(connection);
+      if (state.pins.has('process state')) this.#parts.leases.discard(connection);
+      else if (clean && quiet && !state.pinned) this.#parts.leases.give(connection);
       else this.#parts.leases.abandon(connection);
     }
   }

@@ -14,8 +14,11 @@ import type { Work } from './work.ts';
  */
 export type TransactionState = 'idle' | 'deferred' | 'open' | 'failed';
 
-/** Why a session keeps its connection between transactions. */
-export type PinReason = Residue | 'state unknown';
+/**
+ * Why a session keeps its connection between transactions. `process state` is what can neither be asked for nor taken away
+ * (LOAD, setseed, replication origins): it lasts until the client leaves, and then the connection is closed.
+ */
+export type PinReason = Residue | 'state unknown' | 'process state';
 
 export type ListenMode = 'split' | 'read-only';
 
@@ -46,6 +49,9 @@ export class SessionState {
   /** The connection of the primary that the session keeps: pinned, or by `pool.mode: session`. */
   home: BackendConnection | null = null;
   readonly pins = new Set<PinReason>();
+
+  /** The last lease of the primary, while it may be taken up again: `currval` is answered there, or nowhere. */
+  lastOfPrimary: { readonly connection: BackendConnection; readonly lease: number } | null = null;
 
   /** Works that were sent and not answered, oldest first. */
   readonly works: Work[] = [];

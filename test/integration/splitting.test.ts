@@ -70,3 +70,35 @@ describe('where statements run, asked of the database', () => {
     await client.end();
   });
 });
+
+describe('state that is known to one connection only', () => {
+  test('currval is answered after the statement that advanced the sequence, and never with the value of another session', async () => {
+    await cluster.primary.query('CREATE SEQUENCE tickets');
+    const [client, other] = [await connect(), await connect()];
+    await client.query("SELECT nextval('tickets')");
+    expect((await client.query("SELECT currval('tickets')::int AS n")).rows[0].n).toBe(1);
+    await other.query("SELECT nextval('tickets')");
+    await expect(client.query("SELECT currval('tickets')")).rejects.toMatchObject({ code: '55000' });
+    await client.end();
+    await other.end();
+  });
+
+  test('a temporary table keeps its session on its connection until it is dropped', async () => {
+    const client = await connect();
+    await client.query('CREATE TEMP TABLE mine (id int)');
+    expect(await pgweir.metric('pgweir_clients_pinned')).toBe(1);
+    expect(await portOf(client)).toBe(cluster.primary.port);
+    await client.query('DROP TABLE mine');
+    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    await client.end();
+  });
+
+  test('set_config answers with its row inside a transaction that no backend knows of yet', async () => {
+    const client = await connect();
+    await client.query('BEGIN');
+    const { rows } = await client.query("SELECT set_config('search_path', 'pg_catalog', true)");
+    expect(rows).toEqual([{ set_config: 'pg_catalog' }]);
+    await client.query('COMMIT');
+    await client.end();
+  });
+});

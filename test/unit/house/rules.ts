@@ -55,7 +55,6 @@ export const DOORS: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['admin/metrics.ts'],
   pino: ['util/logger.ts'],
   pg: ['backend/', 'topology/', 'demo/'],
-  'pg-protocol': ['backend/', 'topology/'],
   commander: ['cli/'],
 };
 
