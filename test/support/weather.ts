@@ -113,8 +113,9 @@ export async function expectWholePools(pgweir: Pgweir, cluster: Cluster): Promis
   await until('quiet pools', quiet, 15_000).catch((error: unknown) => {
     throw new Error(`pools are not whole:\n${seen}`, { cause: error });
   });
+  const sql = `SELECT pid, state, query FROM pg_stat_activity
+    WHERE state LIKE 'idle in transaction%' AND application_name NOT LIKE 'pgweir %'`;
   for (const node of cluster.nodes.filter(({ running }) => running)) {
-    const rows = await node.query("SELECT pid, state, query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'");
-    expect(rows, `open transactions on ${node.name}`).toEqual([]);
+    expect(await node.query(sql), `open transactions on ${node.name}`).toEqual([]);
   }
 }
