@@ -14,6 +14,8 @@ export interface RepliesOwner {
   workAgain(work: Work): void;
   /** What was to go ahead of the work failed, so the work was refused by the server: `error` says why. */
   preludeFailed(work: Work, error: Buffer): void;
+  /** Something of ours is complete; it may have been the last that was owed. */
+  swallowed(): void;
   /** The backend asks for CopyData. */
   copyBegan(work: Work, segment: Segment): void;
   /** The connection was lost with this work unanswered. */
@@ -77,7 +79,10 @@ export class Replies implements SegmentSink {
 
   ready(segment: Segment, status: number): void {
     const work = segment.work as Work;
-    if (segment.mode !== 'forward') return;
+    if (segment.mode !== 'forward') {
+      this.#owner.swallowed();
+      return;
+    }
     this.#state.works.shift();
     const failure = segment.guard?.failure ?? null;
     if (failure !== null) this.#owner.preludeFailed(work, failure);

@@ -128,6 +128,7 @@ export class Session implements ConnectionHolder {
           workDone: (work, status, failed) => this.#done(work, status, failed),
           workAgain: (work) => this.#again(work),
           preludeFailed: (work, error) => this.#preludeFailed(work, error),
+          swallowed: () => this.#drained(),
           copyBegan: (work, segment) => this.#copyBegan(work, segment),
           workLost: (work) => this.#lost.push(work),
         },
@@ -717,7 +718,8 @@ export class Session implements ConnectionHolder {
   #drained(): void {
     const state = this.#state;
     const connection = state.active;
-    if (connection === null || state.settling || state.works.length > 0) return;
+    if (connection === null || state.settling || state.works.length > 0 || state.expectsTransaction || connection.owed > 0)
+      return;
     if (connection.cancelsInFlight > 0) return;
     if (connection.cancelled) {
       connection.cancelled = false;
