@@ -80,7 +80,6 @@ class House implements App {
   readonly #statementCache = new StatementCache();
   readonly #registry: StatementRegistry;
   readonly #partitions = new Partitions();
-  readonly #lent = new Set<Parameters<Leases['give']>[0]>();
   readonly #saltSecret: Secret;
   #backendTls: BackendTls;
   readonly #monitor: Monitor;
@@ -256,7 +255,7 @@ class House implements App {
       acceptor: () => this.#acceptor,
       rules: () => this.#rules(),
       partitions: this.#partitions,
-      leases: (partition) => new Leases(partition, this.#pools, this.#lent),
+      leases: (partition) => new Leases(partition, this.#pools),
       view: () => this.#monitor.current(),
       canceller: new Canceller({ ...common, endpoint, tls }),
       forDatabase: (database) => ({

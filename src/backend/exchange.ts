@@ -52,7 +52,7 @@ export class Segment {
   /** The rest is not forwarded: the sink withheld an error, or the guard failed before this segment began. */
   discarding = false;
   /** Pieces of the DataRows of a captured segment, copied. Limited by the ledger. */
-  readonly captured: Buffer[] = [];
+  captured: Buffer[] | null = null;
   /** Free for the sink: which of its works this segment belongs to. */
   work: unknown = null;
 

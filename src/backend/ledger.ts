@@ -175,7 +175,7 @@ export class Ledger {
   /** A later piece of a message that is longer than its chunk. */
   #continue(buffer: Buffer, start: number, end: number): void {
     if (this.#passing) this.#extendSlab(buffer, start, end);
-    else if (this.#head?.mode === 'capture' && this.#head.captured.length > 0) this.#capture(this.#head, buffer, start, end);
+    else if (this.#head?.mode === 'capture' && this.#head.captured !== null) this.#capture(this.#head, buffer, start, end);
   }
 
   #look(type: number, buffer: Buffer, start: number, end: number, whole: boolean): void {
@@ -263,6 +263,7 @@ export class Ledger {
     this.#capturedBytes += end - start;
     if (this.#capturedBytes > MAX_CAPTURED_BYTES)
       throw new ProtocolError('backend_protocol_violation', 'the answer to a question of our own is too long');
+    segment.captured ??= [];
     segment.captured.push(Buffer.from(buffer.subarray(start, end)));
   }
 

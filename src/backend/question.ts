@@ -36,7 +36,7 @@ export class Question implements SegmentSink {
   }
 
   ready(segment: Segment, status: number): void {
-    this.#answered(segment.failed ? null : rowsOf(segment.captured), status);
+    this.#answered(segment.failed ? null : rowsOf(segment.captured ?? []), status);
   }
 
   lost(): void {

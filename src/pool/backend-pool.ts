@@ -19,6 +19,7 @@ export class PooledConnection implements PoolMember<Partition> {
   idleSinceMs: number;
   /** Its backend changed its role, or it was left in a state that cannot be cleaned: not to be lent again. */
   retired = false;
+  lent = false;
 
   constructor(kind: Partition, connection: BackendConnection) {
     this.kind = kind;
@@ -95,7 +96,7 @@ export class BackendPool {
   stats() {
     const { idle, lent, opening, waiting } = this.#pool.counts;
     let quarantined = 0;
-    for (const { connection } of this.#pool.members().lent) if (connection.cancelsInFlight > 0) quarantined++;
+    for (const { connection } of this.#lent()) if (connection.cancelsInFlight > 0) quarantined++;
     return {
       backend: this.#options.backend.name,
       connections: { connecting: opening, idle, active: lent - quarantined, quarantined },
@@ -107,7 +108,7 @@ export class BackendPool {
   /** Ends every connection, those in use too: what they would do from now on would be wrong. */
   endAll(): void {
     this.#turnAway();
-    for (const { connection } of [...this.#pool.members().lent]) connection.end();
+    for (const { connection } of this.#lent()) connection.end();
   }
 
   /**
@@ -116,13 +117,17 @@ export class BackendPool {
    */
   hangs(): void {
     this.#turnAway();
-    for (const { connection } of [...this.#pool.members().lent]) connection.backendHangs();
+    for (const { connection } of this.#lent()) connection.backendHangs();
   }
 
   /** Closes what is idle and lets nothing that is lent come back: the backend is another than it was. */
   retireAll(): void {
     for (const member of this.#members.values()) member.retired = true;
     this.#pool.closeIdle();
+  }
+
+  #lent(): PooledConnection[] {
+    return [...this.#members.values()].filter(({ lent }) => lent);
   }
 
   #turnAway(): void {

@@ -18,13 +18,10 @@ export interface LeaseWaiter {
 export class Leases {
   readonly #partition: Partition;
   readonly #pools: readonly BackendPool[];
-  readonly #lent: Set<BackendConnection>;
 
-  /** @param lent shared by all leases of the process: what is lent at the moment */
-  constructor(partition: Partition, pools: readonly BackendPool[], lent: Set<BackendConnection>) {
+  constructor(partition: Partition, pools: readonly BackendPool[]) {
     this.#partition = partition;
     this.#pools = pools;
-    this.#lent = lent;
   }
 
   take(backend: number, settings: SettingsSet): BackendConnection | null {
@@ -49,12 +46,8 @@ export class Leases {
   }
 
   give(connection: BackendConnection): void {
-    this.#endLease(connection);
-    const pool = this.#pool(connection.backend);
-    const member = pool.memberOf(connection);
-    if (member === null) return;
     assert(connection.owed === 0, 'a connection is given back with replies owed');
-    pool.pool.give(member);
+    this.#return(connection, false);
   }
 
   abandon(connection: BackendConnection): void {
@@ -69,12 +62,7 @@ export class Leases {
   }
 
   discard(connection: BackendConnection): void {
-    this.#endLease(connection);
-    const pool = this.#pool(connection.backend);
-    const member = pool.memberOf(connection);
-    if (member === null) return;
-    member.retired = true;
-    pool.pool.give(member);
+    this.#return(connection, true);
   }
 
   load(backend: number): number {
@@ -82,15 +70,19 @@ export class Leases {
   }
 
   #lend(connection: BackendConnection): BackendConnection {
-    assert(!this.#lent.has(connection), 'a connection is lent twice');
-    this.#lent.add(connection);
     connection.lease++;
     return connection;
   }
 
-  #endLease(connection: BackendConnection): void {
-    assert(this.#lent.delete(connection), 'a lease cannot be returned twice');
+  #return(connection: BackendConnection, unusable: boolean): void {
     connection.holder = null;
+    const pool = this.#pool(connection.backend);
+    const member = pool.memberOf(connection);
+    // The pool has let go of a connection that ended while it was cleaned.
+    if (member === null) return;
+    assert(member.lent, 'a lease cannot be returned twice');
+    if (unusable) member.retired = true;
+    pool.pool.give(member);
   }
 
   #pool(backend: number): BackendPool {

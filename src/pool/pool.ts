@@ -16,6 +16,8 @@ export interface PoolMember<K> {
   readonly usable: boolean;
   readonly openedAtMs: number;
   idleSinceMs: number;
+  /** Kept by the pool: somebody has it. */
+  lent: boolean;
 }
 
 export interface PoolOptions<K, M extends PoolMember<K>> {
@@ -70,7 +72,7 @@ export class Pool<K, M extends PoolMember<K>> {
   readonly #options: PoolOptions<K, M>;
   #limits: PoolLimits;
   readonly #idle: M[] = [];
-  readonly #lent = new Set<M>();
+  #lent = 0;
   readonly #waiting: Waiting<K, M>[] = [];
   /** Kinds being opened, one entry each. */
   readonly #opening: K[] = [];
@@ -84,12 +86,12 @@ export class Pool<K, M extends PoolMember<K>> {
   }
 
   get counts(): PoolCounts {
-    return { idle: this.#idle.length, lent: this.#lent.size, opening: this.#opening.length, waiting: this.#waiting.length };
+    return { idle: this.#idle.length, lent: this.#lent, opening: this.#opening.length, waiting: this.#waiting.length };
   }
 
   /** Members that are lent, or have somebody on the way to them: what balancing weighs. */
   get load(): number {
-    return this.#lent.size + this.#waiting.length;
+    return this.#lent + this.#waiting.length;
   }
 
   /** The most members. */
@@ -119,7 +121,7 @@ export class Pool<K, M extends PoolMember<K>> {
     const member = idle[found] as M;
     if (found === idle.length - 1) idle.pop();
     else idle.splice(found, 1);
-    this.#lent.add(member);
+    this.#lend(member);
     return member;
   }
 
@@ -128,7 +130,7 @@ export class Pool<K, M extends PoolMember<K>> {
     const index = member.usable ? this.#idle.indexOf(member) : -1;
     if (index === -1) return false;
     this.#idle.splice(index, 1);
-    this.#lent.add(member);
+    this.#lend(member);
     return true;
   }
 
@@ -159,7 +161,7 @@ export class Pool<K, M extends PoolMember<K>> {
 
   /** Takes a lent member back. An unusable one is closed. */
   give(member: M): void {
-    if (!this.#lent.delete(member)) return;
+    if (!this.#takeBack(member)) return;
     const now = this.#options.clock.now();
     member.idleSinceMs = now;
     if (!member.usable || this.#closed || this.#tooOld(member, now) || this.#size() >= this.#limits.maxPerBackend) {
@@ -183,7 +185,7 @@ export class Pool<K, M extends PoolMember<K>> {
 
   /** Forgets a member that ended by itself, lent or idle. */
   lost(member: M): void {
-    if (!this.#lent.delete(member)) {
+    if (!this.#takeBack(member)) {
       const index = this.#idle.indexOf(member);
       if (index === -1) return;
       this.#idle.splice(index, 1);
@@ -214,12 +216,21 @@ export class Pool<K, M extends PoolMember<K>> {
     this.refuseWaiters(new OperationalError('shutting_down', 'terminating connection due to administrator command'));
   }
 
-  members(): { readonly idle: readonly M[]; readonly lent: ReadonlySet<M> } {
-    return { idle: this.#idle, lent: this.#lent };
+  #lend(member: M): void {
+    member.lent = true;
+    this.#lent++;
+  }
+
+  /** False when the member was not lent. */
+  #takeBack(member: M): boolean {
+    if (!member.lent) return false;
+    member.lent = false;
+    this.#lent--;
+    return true;
   }
 
   #size(): number {
-    return this.#idle.length + this.#lent.size + this.#opening.length;
+    return this.#idle.length + this.#lent + this.#opening.length;
   }
 
   #tooOld(member: M, now: number): boolean {
@@ -255,7 +266,7 @@ export class Pool<K, M extends PoolMember<K>> {
 
   #opened(kind: K, member: M): void {
     this.#opening.splice(this.#opening.indexOf(kind), 1);
-    this.#lent.add(member);
+    this.#lend(member);
     this.give(member);
   }
 
@@ -273,7 +284,7 @@ export class Pool<K, M extends PoolMember<K>> {
     this.#remove(waiting);
     waiting.ended = true;
     waiting.timer.cancel();
-    this.#lent.add(member);
+    this.#lend(member);
     waiting.waiter.granted(member);
   }
 

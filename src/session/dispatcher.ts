@@ -186,7 +186,7 @@ export class Dispatcher {
     const route = this.#router.intent(work);
     const staysOnPrimary = state.activeIsPrimary && (route.target === 'primary' || state.works.length > 0);
     const staysOnReplica =
-      !state.activeIsPrimary && route.target === 'replica' && this.#router.mayRead(work, this.#topology.view(), active.backend);
+      !state.activeIsPrimary && route.target === 'replica' && this.#router.mayRead(this.#topology.view(), active.backend);
     if (!staysOnPrimary && !staysOnReplica) {
       this.#stall(work);
       return;
@@ -234,7 +234,7 @@ export class Dispatcher {
 
   #toReplica(work: Work, intent: Route, waited: boolean): void {
     const view = this.#topology.view();
-    const chosen = this.#router.pick(work, view, this.#leases);
+    const chosen = this.#router.pick(view, this.#leases);
     if (chosen >= 0) {
       work.route = intent;
       this.#lease(work, chosen, false);

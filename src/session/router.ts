@@ -9,6 +9,7 @@ import { routeTo, type Target } from '../routing/routes.ts';
 import type { TransactionModes } from '../sql/facts.ts';
 import type { View } from '../topology/view.ts';
 import type { Clock } from '../util/clock.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
 import type { OwnSettings } from './own-settings.ts';
 import type { LeasePort, ScanMode } from './ports.ts';
 import { isOff } from './scan-mode.ts';
@@ -34,6 +35,8 @@ export class Router {
   readonly #random: () => number;
   readonly #scanMode: () => ScanMode;
   readonly #context: Mutable<SessionContext>;
+  /** The settings that the context was last made from. */
+  #seen: SettingsSet | null = null;
 
   constructor(
     state: SessionState,
@@ -74,7 +77,8 @@ export class Router {
 
   /** Where the work belongs, whether or not a replica is fit for it now. */
   intent(work: Work): Route {
-    return this.#special(work) ?? intentOf(work.facts, this.#contextFor(work));
+    const context = this.#contextFor(work);
+    return this.#special(work) ?? intentOf(work.facts, context);
   }
 
   /** What becomes of a route to a replica when none is fit for it. */
@@ -82,15 +86,15 @@ export class Router {
     return withAvailability(intent, this.#contextFor(work), view, this.#policy);
   }
 
-  /** The replica that is to serve the work, -1 when none is fit. */
-  pick(work: Work, view: View, leases: LeasePort): number {
-    return chooseReplica(view, this.#contextFor(work), this.#policy, leases, this.#random);
+  /** The replica that is to serve the work, -1 when none is fit. To be asked in the turn in which `intent` was. */
+  pick(view: View, leases: LeasePort): number {
+    return chooseReplica(view, this.#context, this.#policy, leases, this.#random);
   }
 
-  /** Whether the work may be read from this replica. */
-  mayRead(work: Work, view: View, backend: number): boolean {
+  /** Whether the work may be read from this replica. As `pick`. */
+  mayRead(view: View, backend: number): boolean {
     const candidate = view.backends[backend];
-    return candidate !== undefined && isEligible(candidate, this.#contextFor(work), this.#policy);
+    return candidate !== undefined && isEligible(candidate, this.#context, this.#policy);
   }
 
   /** The instant that a replica must be fresh through for the work. */
@@ -111,10 +115,7 @@ export class Router {
     const state = this.#state;
     const context = this.#context;
     context.beginning = state.deferred?.modes ?? (work.preamble === null ? null : NO_MODES);
-    const settings = state.settings.entries;
-    const readOnly = settings.get('default_transaction_read_only');
-    context.defaultReadOnly = readOnly !== undefined && !isOff(readOnly);
-    context.defaultSerializable = settings.get('default_transaction_isolation') === 'serializable';
+    if (state.settings !== this.#seen) this.#see(state.settings);
     context.scanSafe =
       this.#scanMode() === 'standard' || work.facts.every(({ reason }) => reason !== 'encoding not safe to scan');
     context.routeSetting = this.#own.route;
@@ -126,6 +127,13 @@ export class Router {
     context.maxStalenessMs = strictestStaleness(work.facts, this.#own.maxStalenessMs);
     context.failedOn = work.failedOn;
     return context;
+  }
+
+  #see(settings: SettingsSet): void {
+    this.#seen = settings;
+    const readOnly = settings.entries.get('default_transaction_read_only');
+    this.#context.defaultReadOnly = readOnly !== undefined && !isOff(readOnly);
+    this.#context.defaultSerializable = settings.entries.get('default_transaction_isolation') === 'serializable';
   }
 }
 

@@ -93,6 +93,8 @@ export class Session implements ConnectionHolder {
   #skipping = false;
   /** Where later pieces of the current message go. */
   #piecesPass = false;
+  /** The active connection was sent the beginning of a COPY message and not its end: nobody else may have it before that. */
+  #insideCopy = false;
   #reading = true;
   #pumping = false;
   #congested = false;
@@ -168,13 +170,13 @@ export class Session implements ConnectionHolder {
 
   /** What a cancel request of the client is to reach: the connection that works for it, or null. */
   cancel(): BackendConnection | null {
+    if (this.#state.works.length > 0) return this.#state.active;
     const stalled = this.#dispatcher.abandonStalled();
     if (stalled !== null) {
       this.#refused(stalled, new OperationalError('query_canceled', 'canceling statement due to user request'));
       this.#pump();
-      return null;
     }
-    return this.#state.works.length > 0 ? this.#state.active : null;
+    return null;
   }
 
   /** The client is gone, or is to go: everything it held is given back or closed. */
@@ -187,13 +189,13 @@ export class Session implements ConnectionHolder {
     state.active = null;
     state.home = null;
     state.statements.clear();
-    if (this.#congested) active?.resume();
     const clean = state.works.length === 0 && state.transaction === 'idle' && !state.settling && !this.#aftermath.due;
     for (const connection of new Set([active, home])) {
       if (connection === null) continue;
       connection.holder = null;
       const quiet = connection.owed === 0 && !connection.congested && !connection.cancelled && connection.cancelsInFlight === 0;
-      if (state.pins.has('process state')) this.#parts.leases.discard(connection);
+      const cut = connection === active && (this.#insideCopy || this.#congested);
+      if (cut || state.pins.has('process state')) this.#parts.leases.discard(connection);
       else if (clean && quiet && !state.pinned) this.#parts.leases.give(connection);
       else this.#parts.leases.abandon(connection);
     }
@@ -247,6 +249,7 @@ export class Session implements ConnectionHolder {
     state.open = null;
     this.#congested = false;
     this.#piecesPass = false;
+    this.#insideCopy = false;
     state.works.length = 0;
     const lost = this.#lost.splice(0);
     if (lost.some((work) => work.streamed) && connection.cutInside) {
@@ -324,6 +327,7 @@ export class Session implements ConnectionHolder {
     const framer = this.#framer;
     if (!framer.first) {
       if (this.#piecesPass) this.#dispatcher.continue(framer.buffer, framer.start, framer.end);
+      if (framer.last && this.#insideCopy) this.#copyMessageEnded();
       return;
     }
     const message = new ClientMessage(framer.type, framer.buffer, framer.start, framer.end, framer.length);
@@ -389,9 +393,19 @@ export class Session implements ConnectionHolder {
     else if (work !== undefined && this.#state.active !== null) {
       if (message.type !== FRONTEND.copyData) work.copyOpen = false;
       this.#piecesPass = true;
+      this.#insideCopy = !this.#framer.last;
       this.#dispatcher.continue(message.buffer, message.start, message.end);
+    } else {
+      // A COPY has failed and the client does not know yet: PostgreSQL ignores these, too.
+      this.#becameIdle();
     }
-    // Otherwise a COPY has failed and the client does not know yet: PostgreSQL ignores these, too.
+  }
+
+  /** The COPY may have failed meanwhile, and its connection waited to be given back. */
+  #copyMessageEnded(): void {
+    this.#insideCopy = false;
+    const { works, expectsTransaction } = this.#state;
+    if (works.length === 0 && !expectsTransaction) this.#drained();
   }
 
   #copyBegan(work: Work, segment: Segment): void {
@@ -403,6 +417,11 @@ export class Session implements ConnectionHolder {
   /** Parse, Bind, Describe, Execute, Close, Flush. */
   #batchMessage(message: ClientMessage): void {
     const open = this.#state.open;
+    if (message.type === FRONTEND.flush && open === null && this.#batch === null) {
+      // Nothing is held back by then.
+      this.#becameIdle();
+      return;
+    }
     if (open?.copyOpen === true) {
       this.#piecesPass = true;
       this.#dispatcher.continue(message.buffer, message.start, message.end);
@@ -576,7 +595,7 @@ export class Session implements ConnectionHolder {
   #mayBeOurs(work: Work, only: StatementFacts | null): boolean {
     const state = this.#state;
     if (state.transaction === 'failed' && state.active === null) return true;
-    if (work.facts.length === 0 && work.messages.length === 1) return state.active === null;
+    if (isLoneSync(work)) return state.active === null;
     if (only === null) return false;
     if (isOwnSetting(only)) return true;
     if (only.kind === 'deallocate') return only.name !== null && state.statements.get(only.name) !== null;
@@ -588,13 +607,13 @@ export class Session implements ConnectionHolder {
   /** Answers the work without a backend; false when it needs one. Nothing is under way. */
   #answerHere(work: Work, only: StatementFacts | null): boolean {
     const state = this.#state;
-    if (state.transaction === 'failed' && state.active === null) {
-      this.#answerInLostTransaction(work, only);
-      return true;
-    }
-    if (work.facts.length === 0 && work.kind === 'batch') {
+    if (isLoneSync(work)) {
       this.#answer(readyFor(state.transaction));
       this.#becameIdle();
+      return true;
+    }
+    if (state.transaction === 'failed' && state.active === null) {
+      this.#answerInLostTransaction(work, only);
       return true;
     }
     if (only === null) return false;
@@ -685,6 +704,7 @@ export class Session implements ConnectionHolder {
     this.#flushNotifications();
     this.#becameIdle();
     if (idle) this.#drained();
+    else this.#dispatcher.retry();
     this.#pump();
   }
 
@@ -720,7 +740,7 @@ export class Session implements ConnectionHolder {
     const connection = state.active;
     if (connection === null || state.settling || state.works.length > 0 || state.expectsTransaction || connection.owed > 0)
       return;
-    if (connection.cancelsInFlight > 0) return;
+    if (this.#insideCopy || connection.cancelsInFlight > 0) return;
     if (connection.cancelled) {
       connection.cancelled = false;
       this.#settle((done) => Question.ask(connection, ';', (_answer, status) => status !== 0 && done()));
@@ -821,7 +841,10 @@ export class Session implements ConnectionHolder {
       state.deferred = null;
     }
     this.#takeBackAllNames(work);
-    this.#answerError(work, reportable(error));
+    this.#piecesPass = false;
+    // The replies to what is under way come first.
+    if (state.works.length > 0) this.#redo.push({ work, error: reportable(error) });
+    else this.#answerError(work, reportable(error));
   }
 
   /** Ends a work with an error: the ReadyForQuery behind it now, or at the Sync that is still to come. */
@@ -877,6 +900,11 @@ export class Session implements ConnectionHolder {
     this.busySinceMs = null;
     this.idleSinceMs = this.#parts.clock.now();
   }
+}
+
+/** A Sync with nothing to end. */
+function isLoneSync(work: Work): boolean {
+  return work.kind === 'batch' && work.complete && work.messages.length === 1;
 }
 
 const ENDS_TRANSACTION: ReadonlySet<string> = new Set(['commit', 'rollback', 'prepare transaction']);

@@ -120,8 +120,8 @@ export class Work {
 
   /** The facts, when the work is one statement of one message. */
   get onlyStatement(): Facts['statements'][number] | null {
-    const [facts, second] = this.facts;
-    if (facts === undefined || second !== undefined || facts.statements.length !== 1) return null;
-    return facts.statements[0] ?? null;
+    if (this.facts.length !== 1) return null;
+    const statements = this.facts[0]?.statements;
+    return statements?.length === 1 ? (statements[0] ?? null) : null;
   }
 }
