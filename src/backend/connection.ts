@@ -224,9 +224,12 @@ export class BackendConnection implements LedgerOwner {
     this.#gather.flush();
     this.#gather.drop();
     this.#ledger.abandon();
-    this.#socket.resume();
-    this.#socket.write(TERMINATE);
-    this.#socket.end();
+    // Paused, its buffer holds what a client was not sent yet: nothing may be read into it.
+    if (this.#paused) this.#socket.destroy();
+    else {
+      this.#socket.write(TERMINATE);
+      this.#socket.end();
+    }
   }
 
   /** Its backend answers nobody: the holder decides what becomes of what is under way; without one it ends. */
