@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
+import { assert } from '../util/assert.ts';
 import type { Secret } from '../util/secret.ts';
 import { type BackendTls, tlsConnectionOptions } from './tls.ts';
 
@@ -59,6 +60,34 @@ function isAboutEncryption(error: unknown): boolean {
   return /SSL|TLS/i.test(error.message) || ('code' in error && error.code === 'EPROTO');
 }
 
+/** What of a stream `pg` uses to read it. */
+interface Source {
+  on(event: string, listener: (chunk: Buffer) => void): unknown;
+  destroy(error: Error): void;
+}
+
+/**
+ * Has whatever a backend says that `pg` cannot decode end the connection. `pg` throws it out of the handler of its socket,
+ * where nothing but the end of the process would catch it. `attachListeners` (pg/lib/connection.js) hands the stream, plain
+ * or TLS, to the parser; it is not part of pg's types.
+ */
+function guardParser(client: pg.Client): void {
+  const connection = client.connection as unknown as { attachListeners(stream: Pick<Source, 'on'>): void };
+  assert(typeof connection.attachListeners === 'function', 'pg attaches its parser in another way than it did');
+  const attach = connection.attachListeners.bind(connection);
+  connection.attachListeners = (stream) => {
+    const source = stream as Source;
+    const guarded = (listener: (chunk: Buffer) => void) => (chunk: Buffer) => {
+      try {
+        listener(chunk);
+      } catch (error) {
+        source.destroy(error instanceof Error ? error : new Error('bytes that cannot be decoded'));
+      }
+    };
+    attach({ on: (event, listener) => source.on(event, event === 'data' ? guarded(listener) : listener) });
+  };
+}
+
 async function connect(options: PgClientOptions, ssl: Encryption): Promise<pg.Client> {
   const { host, port, user, password, database, timeoutMs, applicationName } = options;
   const client = new pg.Client({
@@ -77,6 +106,7 @@ async function connect(options: PgClientOptions, ssl: Encryption): Promise<pg.Cl
     keepAlive: true,
   });
   client.on('error', () => undefined);
+  guardParser(client);
   try {
     await client.connect();
   } catch (error) {

@@ -64,6 +64,8 @@ export class FakeBackend implements AsyncDisposable {
     const backend = new FakeBackend(server);
     server.on('connection', (socket) => {
       backend.#sockets.add(socket);
+      // Each wait of a conversation leaves listeners for the ends that did not come.
+      socket.setMaxListeners(0);
       socket.on('error', () => undefined);
       socket.on('close', () => backend.#sockets.delete(socket));
       backend.connections++;
