@@ -35,8 +35,8 @@ export interface SegmentSink {
   copyIn(segment: Segment): void;
   /** The segment is complete; `status` is the transaction status byte (I, T, E). */
   ready(segment: Segment, status: number): void;
-  /** A ParameterStatus inside a forwarded segment. Returns whether the client should see it. */
-  parameter(name: string, value: string): boolean;
+  /** A ParameterStatus inside a forwarded segment. Returns whether the client should see it, or what it is to see instead. */
+  parameter(segment: Segment, name: string, value: string): boolean | Buffer;
   /** The connection ended with this segment (and those behind it) incomplete. */
   lost(segment: Segment): void;
 }

@@ -139,10 +139,14 @@ export class Ledger {
     if (script === null || segment.failed) return;
     for (let step = script.current(); step?.action === 'emit'; step = script.current()) {
       script.advance();
-      if (step.reply === null || segment.discarding || segment.mode !== 'forward') continue;
-      this.#flushSlab(false);
-      segment.sink.forward(segment, step.reply, 0, step.reply.length, false);
+      if (step.reply !== null && !segment.discarding && segment.mode === 'forward') this.#insert(segment, step.reply);
     }
+  }
+
+  /** Forwards a message of ours at this place. */
+  #insert(segment: Segment, message: Buffer): void {
+    this.#flushSlab(false);
+    segment.sink.forward(segment, message, 0, message.length, false);
   }
 
   /** A message whose body nobody reads. */
@@ -193,7 +197,9 @@ export class Ledger {
         if (!whole) throw new ProtocolError('backend_protocol_violation', 'ParameterStatus is too long');
         const { name, value } = decodeParameterStatus(buffer, start, end);
         this.#owner.parameterChanged(name, value);
-        if (forwarded && segment.sink.parameter(name, value)) this.#extendSlab(buffer, start, end);
+        const told = forwarded && segment.sink.parameter(segment, name, value);
+        if (told === true) this.#extendSlab(buffer, start, end);
+        else if (told !== false) this.#insert(segment, told);
         return;
       }
       case BACKEND.notificationResponse:

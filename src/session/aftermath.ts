@@ -25,6 +25,8 @@ export class Aftermath {
   #open = 0;
   /** A statement took a lock that outlives its transaction. */
   #mayHoldLock = false;
+  /** A setting may have been reset to what the connection began with. */
+  #mayBeReset = false;
 
   constructor(state: SessionState, measures: Measures) {
     this.#state = state;
@@ -57,11 +59,13 @@ export class Aftermath {
 
   /** Takes note of a work that ran on a connection. `outside`: it was not part of a transaction, before nor after. */
   note(work: Work, connection: BackendConnection, failed: boolean, outside: boolean): void {
+    // Outside a transaction no portal waits to be run later.
+    if (outside && !work.ran) return;
     const only = work.onlyStatement;
     if (only !== null && outside && this.#simple(only, connection, failed)) return;
     for (const facts of work.facts) {
       // Nothing of a text that PostgreSQL did not understand has run.
-      if (!failed || facts.reason !== 'text does not parse') this.#noteFacts(facts, connection);
+      if (!failed || facts.reason !== 'text does not parse') this.#noteFacts(facts, work.ran ? connection : null);
     }
   }
 
@@ -70,6 +74,8 @@ export class Aftermath {
     const names = [...this.#touched];
     const all = this.#askAllSettings;
     const residue = this.#askResidue;
+    const mayBeReset = this.#mayBeReset;
+    this.#mayBeReset = false;
     this.#touched.clear();
     this.#askAllSettings = false;
     this.#askResidue = false;
@@ -90,7 +96,7 @@ export class Aftermath {
       Question.ask(
         connection,
         currentSettingsQuery(names),
-        answered((answer) => this.#readNamed(names, answer, connection)),
+        answered((answer) => this.#readNamed(names, answer, connection, mayBeReset)),
       );
     }
     if (residue)
@@ -108,8 +114,8 @@ export class Aftermath {
       case 'set':
         if (failed || statement.local || isTransactional(statement.name)) return true;
         if (statement.value === null) return this.#reset(statement.name, statement.toDefault, connection);
-        state.settings = state.settings.with(statement.name, statement.value);
-        connection.settings = connection.settings.with(statement.name, statement.value);
+        state.settings = changed(state.settings, statement.name, statement.value);
+        connection.settings = changed(connection.settings, statement.name, statement.value);
         return true;
       case 'reset':
         return failed || isTransactional(statement.name) || this.#reset(statement.name, true, connection);
@@ -135,10 +141,8 @@ export class Aftermath {
   #reset(name: string, known: boolean, connection: BackendConnection): boolean {
     if (!known) return false;
     const state = this.#state;
-    const base = state.baseSettings.entries.get(name);
-    state.settings = base === undefined ? state.settings.without(name) : state.settings.with(name, base);
-    const login = connection.loginSettings.entries.get(name);
-    connection.settings = login === undefined ? connection.settings.without(name) : connection.settings.with(name, login);
+    state.settings = changed(state.settings, name, state.baseSettings.entries.get(name) ?? null);
+    connection.settings = changed(connection.settings, name, connection.loginSettings.entries.get(name) ?? null);
     return true;
   }
 
@@ -149,7 +153,8 @@ export class Aftermath {
     connection.settings = withIdentityOf(connection.loginSettings, connection.settings);
   }
 
-  #noteFacts(facts: Facts, connection: BackendConnection): void {
+  /** `connection`: null when nothing was run yet. */
+  #noteFacts(facts: Facts, connection: BackendConnection | null): void {
     for (const statement of facts.statements) this.#noteStatement(statement, connection);
     for (const risk of facts.residue) {
       if (risk === 'settings') this.#askAllSettings = true;
@@ -163,11 +168,13 @@ export class Aftermath {
     if (this.#state.pinned && (facts.changesCatalog || facts.reason === 'session control')) this.#askResidue = true;
   }
 
-  #noteStatement(statement: StatementFacts, connection: BackendConnection): void {
+  #noteStatement(statement: StatementFacts, connection: BackendConnection | null): void {
     switch (statement.kind) {
       case 'set':
       case 'reset':
         if (!isTransactional(statement.name)) this.#touched.add(statement.name);
+        if (statement.name === 'session_authorization') this.#touched.add('role');
+        if (statement.kind === 'reset' || statement.toDefault) this.#mayBeReset = true;
         return;
       case 'set characteristics':
         for (const name of CHARACTERISTICS) this.#touched.add(name);
@@ -179,14 +186,10 @@ export class Aftermath {
         this.#askResidue = true;
         if (statement.target !== 'all') return;
         this.#touchEverything();
-        connection.forgetStatements();
-        this.#state.statements.clear();
+        this.#forgetStatements(connection);
         return;
       case 'deallocate':
-        if (statement.name === null) {
-          connection.forgetStatements();
-          this.#state.statements.clear();
-        }
+        if (statement.name === null) this.#forgetStatements(connection);
         this.#askResidue = this.#askResidue || this.#state.pinned;
         return;
       case 'unlisten':
@@ -196,24 +199,44 @@ export class Aftermath {
     }
   }
 
+  #forgetStatements(connection: BackendConnection | null): void {
+    if (connection === null) return;
+    connection.forgetStatements();
+    this.#state.statements.clear();
+  }
+
   #touchEverything(): void {
     this.#askAllSettings = true;
+    this.#mayBeReset = true;
     for (const name of this.#state.settings.entries.keys()) this.#touched.add(name);
   }
 
-  #readNamed(names: readonly string[], answer: Answer, connection: BackendConnection): boolean {
+  #readNamed(names: readonly string[], answer: Answer, connection: BackendConnection, mayBeReset: boolean): boolean {
     const row = answer?.[0];
     if (row === undefined || row.length !== names.length) return false;
-    for (const [index, name] of names.entries()) this.#learn(name, row[index] ?? null, connection);
+    for (const [index, name] of names.entries()) {
+      const value = row[index] ?? null;
+      // Back at what the connection began with; the session may have begun with something else.
+      const isReset = mayBeReset && value !== null && value === connection.loginSettings.entries.get(name);
+      if (isReset) this.#reset(name, true, connection);
+      else this.#learn(name, value, connection);
+    }
     return true;
   }
 
   #readAll(answer: Answer, connection: BackendConnection): boolean {
     if (answer === null) return false;
+    const changedOnes = new Set<string>();
     for (const [name, value] of answer) {
       if (name === null || name === undefined || value === undefined) return false;
+      changedOnes.add(name);
       const unset = name === 'session_authorization' && !connection.settings.entries.has(name);
       if (!unset) this.#learn(name, value, connection);
+    }
+    // What is not among them any more was reset. Of the settings of extensions that are not loaded nothing is said.
+    for (const [name, value] of connection.settings.entries) {
+      const isKnown = !name.includes('.') && value !== connection.loginSettings.entries.get(name);
+      if (isKnown && !changedOnes.has(name)) this.#reset(name, true, connection);
     }
     return true;
   }
@@ -221,9 +244,9 @@ export class Aftermath {
   /** The connection has this value now, so the session has it. */
   #learn(name: string, value: string | null, connection: BackendConnection): void {
     const state = this.#state;
-    const none = value === null || (name === 'role' && value === 'none');
-    state.settings = none ? state.settings.without(name) : state.settings.with(name, value);
-    connection.settings = none ? connection.settings.without(name) : connection.settings.with(name, value);
+    const present = name === 'role' && value === 'none' ? null : value;
+    state.settings = changed(state.settings, name, present, false);
+    connection.settings = changed(connection.settings, name, present, false);
   }
 
   #readResidue(answer: Answer): boolean {
@@ -239,7 +262,12 @@ export class Aftermath {
     return true;
   }
 
+  /** What is left on a replica hinders no write: there the session goes on without it, and nobody else meets it. */
   #pin(reason: PinReason): void {
+    if (this.#state.mode === 'split' && !this.#state.activeIsPrimary) {
+      this.#state.spoilt = true;
+      return;
+    }
     if (this.#state.pins.has(reason)) return;
     this.#state.pins.add(reason);
     this.#measures.pins.inc(reason);
@@ -259,6 +287,17 @@ const TRANSACTIONAL: ReadonlySet<string> = new Set([
 
 export function isTransactional(name: string): boolean {
   return TRANSACTIONAL.has(name);
+}
+
+/** The settings with one of another value, null for none. Another session user acts in its own role (miscinit.c). */
+function changed(
+  settings: SettingsSet,
+  name: string,
+  value: string | null,
+  losesRole = name === 'session_authorization',
+): SettingsSet {
+  const rest = losesRole ? settings.without('role') : settings;
+  return value === null ? rest.without(name) : rest.with(name, value);
 }
 
 function withIdentityOf(settings: SettingsSet, identity: SettingsSet): SettingsSet {

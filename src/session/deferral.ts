@@ -11,7 +11,7 @@ import type { SessionState } from './state.ts';
  */
 export function deferredAnswer(state: SessionState, statement: StatementFacts, text: string): LocalResult | null {
   if (state.transaction === 'idle') {
-    if (statement.kind !== 'begin') return null;
+    if (statement.kind !== 'begin' || !ASCII.test(text)) return null;
     state.transaction = 'deferred';
     state.deferred = { preamble: [encodeQuery(text)], modes: statement.modes, settings: new Map() };
     return { tag: /^\s*start\b/i.test(text) ? 'START TRANSACTION' : 'BEGIN' };
@@ -63,4 +63,10 @@ const TIMEOUTS: ReadonlySet<string> = new Set([
 ]);
 
 /** Milliseconds or with a unit, well inside the range of an integer. Source: guc.c, parse_int. */
-const DURATION = /^\d{1,6}(ms|s|min|h)?$/;
+const DURATION = /^(\d{1,6}(ms|s)?|\d{1,4}min|\d{1,2}h)$/;
+
+/**
+ * A text that is valid in every encoding. If BEGIN failed for its encoding when it is sent at last, what is sent behind it
+ * would run outside of a transaction.
+ */
+const ASCII = /^[ -~\t\n\r\f\v]*$/;

@@ -87,8 +87,8 @@ export class Dispatcher {
     const { active, home } = this.#state;
     if (active !== null) this.#onActive(work, active);
     else if (home !== null && (this.#state.pinned || this.#state.transaction === 'open')) {
-      work.route = routeTo('primary', 'pinned');
-      this.#activate(home, true);
+      work.route = routeTo(this.#state.homeIsPrimary ? 'primary' : 'replica', 'pinned');
+      this.#activate(home, this.#state.homeIsPrimary);
       this.#send(work, home);
     } else this.#choose(work, false);
   }
@@ -98,6 +98,7 @@ export class Dispatcher {
     const connection = this.#state.active;
     if (connection === null || this.#segment === null) return;
     this.#sender.message(connection, work, this.#segment, message);
+    this.#expect(work);
     if (work.complete) this.#finish(work, connection);
   }
 
@@ -145,9 +146,15 @@ export class Dispatcher {
     if (connection === null) return;
     state.active = null;
     this.#segment = null;
+    if (state.spoilt) {
+      state.spoilt = false;
+      this.#leases.discard(connection);
+      return;
+    }
     if (connection === state.home) return;
     if (state.pinned || (this.#options.sessionPool && state.activeIsPrimary)) {
       state.home = connection;
+      state.homeIsPrimary = state.activeIsPrimary;
       return;
     }
     if (state.activeIsPrimary) state.lastOfPrimary = { connection, lease: connection.lease };
@@ -318,13 +325,20 @@ export class Dispatcher {
   #activate(connection: BackendConnection, primary: boolean): void {
     this.#state.active = connection;
     this.#state.activeIsPrimary = primary;
+    this.#state.spoilt = false;
     connection.holder = this.#holder;
   }
 
   #send(work: Work, connection: BackendConnection): void {
     const state = this.#state;
-    const { settings } = state;
-    if (!connection.settings.equals(settings) && mayEndTransaction(work)) {
+    let settings: SettingsSet | null = state.settings;
+    if (connection.settings.equals(settings)) settings = null;
+    else if (state.works.length > 0) {
+      // What is under way may leave a transaction open, in which they could not be brought over.
+      this.#stall(work);
+      return;
+    } else if (state.transaction === 'open' || state.transaction === 'failed') settings = null;
+    else if (!work.complete || mayEndTransaction(work)) {
       this.#settingsFirst(work, connection, settings);
       return;
     }
@@ -359,39 +373,61 @@ export class Dispatcher {
     if (!state.activeIsPrimary) {
       state.lastReplicaIncarnation = this.#topology.view().backends[connection.backend]?.incarnation ?? -1;
     }
-    for (const facts of work.facts) {
-      for (const statement of facts.statements) {
-        if (statement.kind === 'begin') state.expectsTransaction = true;
-        else if (statement.kind === 'commit' || statement.kind === 'rollback') state.expectsTransaction = statement.chain;
+    if (!work.complete || work.ran) this.#expect(work);
+  }
+
+  /** What the texts of the work say about the transaction that will be open behind it; of each statement once. */
+  #expect(work: Work): void {
+    for (; work.factsCounted < work.facts.length; work.factsCounted++) {
+      for (const statement of work.facts[work.factsCounted]?.statements ?? []) {
+        if (statement.kind === 'begin') this.#state.expectsTransaction = true;
+        else if (statement.kind === 'commit' || statement.kind === 'rollback') this.#state.expectsTransaction = statement.chain;
       }
     }
   }
 
   /**
-   * A work that may end a transaction block by itself must not travel behind settings that may fail (see
-   * `settings-prelude.ts`): they are sent alone, and the work when they hold.
+   * A work that may end a transaction block by itself, or of which not all is known, must not travel behind settings that
+   * may fail (see `settings-prelude.ts`): they are sent alone, and the work when they hold.
    */
   #settingsFirst(work: Work, connection: BackendConnection, settings: SettingsSet): void {
     this.#stall(work);
     this.#giveUp = () => undefined;
     Question.ask(connection, settingsPrelude(connection.settings, settings), (answer, status) => {
       if (answer !== null) connection.settings = settings;
-      if (this.#stalled !== work) {
-        // Its client has cancelled it meanwhile.
-        if (status !== 0 && this.#state.works.length === 0 && this.#state.active === connection) this.#owner.abandoned();
+      // Otherwise its client has cancelled it meanwhile.
+      const isWanted = this.#stalled === work;
+      if (isWanted) this.#giveUp = null;
+      const isOurs = this.#state.active === connection && this.#state.works.length === 0;
+      if (status === 0 || !isOurs) return;
+      if (answer === null) this.#dropActive(connection);
+      if (!isWanted) {
+        this.#owner.abandoned();
         return;
       }
-      this.#giveUp = null;
-      if (status === 0) return;
       this.#stalled = null;
-      if (answer === null) {
-        this.#state.active = null;
-        connection.holder = null;
-        this.#leases.discard(connection);
-        this.#refuse(work, new OperationalError('session_settings', 'could not restore the settings of the session'));
-      } else this.#send(work, connection);
+      if (answer !== null) this.#send(work, connection);
+      else this.#settingsFailed(work);
       if (this.#stalled === null) this.#owner.resumed();
     });
+  }
+
+  /** The connection is left in a failed transaction block. */
+  #dropActive(connection: BackendConnection): void {
+    const state = this.#state;
+    state.active = null;
+    if (state.home === connection) state.home = null;
+    this.#leases.discard(connection);
+  }
+
+  /** A replica may lack what the primary has, such as the library of a setting. Nothing of the work was sent. */
+  #settingsFailed(work: Work): void {
+    const { mode, activeIsPrimary } = this.#state;
+    if (mode === 'split' && !activeIsPrimary && !work.primaryOnly) {
+      this.#measures.retries.inc('settings');
+      work.primaryOnly = true;
+      this.#choose(work, true);
+    } else this.#refuse(work, new OperationalError('session_settings', 'could not restore the settings of the session'));
   }
 
   #finish(work: Work, connection: BackendConnection): void {
@@ -428,7 +464,7 @@ function isRead(work: Work): boolean {
 
 function endsOrBegins(work: Work): boolean {
   return work.facts.some((facts) =>
-    facts.statements.some(({ kind }) => kind === 'begin' || kind === 'commit' || kind === 'rollback' || kind === 'set'),
+    facts.statements.some(({ kind }) => kind === 'begin' || kind === 'commit' || kind === 'rollback'),
   );
 }
 

@@ -5,35 +5,51 @@ import type { LocalResult } from './local-answers.ts';
 /** Settings of pgweir itself, which no backend knows. */
 const PREFIX = 'pgweir.';
 
-/** `pgweir.route` and `pgweir.max_staleness` of one session, with PostgreSQL's SET, SET LOCAL, RESET and SHOW. */
-export class OwnSettings {
+interface Values {
   /** Null: decided by pgweir. */
-  route: 'primary' | 'replica' | null = null;
+  readonly route: 'primary' | 'replica' | null;
   /** Null: no bound but `routing.max_lag`. */
-  maxStalenessMs: number | null = null;
-  readonly #initial: { readonly route: OwnSettings['route']; readonly maxStalenessMs: number | null };
-  /** Values to return to when the transaction ends, while SET LOCAL holds. */
-  #saved: { readonly route: OwnSettings['route']; readonly maxStalenessMs: number | null } | null = null;
+  readonly maxStalenessMs: number | null;
+}
+
+/**
+ * `pgweir.route` and `pgweir.max_staleness` of one session, with PostgreSQL's SET, SET LOCAL, RESET and SHOW, and its rules
+ * for transactions; savepoints are not followed.
+ */
+export class OwnSettings {
+  #now: Values = { route: null, maxStalenessMs: null };
+  readonly #initial: Values;
+  /** What will hold after the transaction, by how it ends; null while nothing was set in it. */
+  #after: { readonly rollback: Values; commit: Values } | null = null;
 
   /** @param startup pairs of the startup packet whose names begin with `pgweir.` @throws OperationalError for a bad one */
   constructor(startup: ReadonlyMap<string, string>) {
-    for (const [name, value] of startup) this.#assign(name, value);
-    this.#initial = { route: this.route, maxStalenessMs: this.maxStalenessMs };
+    for (const [name, value] of startup) this.#now = assigned(this.#now, name, value);
+    this.#initial = this.#now;
   }
 
-  /** The transaction is over: SET LOCAL no longer holds. */
-  transactionEnded(): void {
-    if (this.#saved === null) return;
-    this.route = this.#saved.route;
-    this.maxStalenessMs = this.#saved.maxStalenessMs;
-    this.#saved = null;
+  get route(): Values['route'] {
+    return this.#now.route;
+  }
+
+  get maxStalenessMs(): number | null {
+    return this.#now.maxStalenessMs;
+  }
+
+  /** Something was set in the transaction that is open: its end must be told. */
+  get followsTransaction(): boolean {
+    return this.#after !== null;
+  }
+
+  transactionEnded(committed: boolean): void {
+    if (this.#after === null) return;
+    this.#now = committed ? this.#after.commit : this.#after.rollback;
+    this.#after = null;
   }
 
   /** DISCARD ALL and RESET ALL. */
-  reset(): void {
-    this.route = this.#initial.route;
-    this.maxStalenessMs = this.#initial.maxStalenessMs;
-    this.#saved = null;
+  resetAll(inTransaction: boolean): void {
+    this.#set({ inTransaction, local: false }, () => this.#initial);
   }
 
   /**
@@ -44,24 +60,24 @@ export class OwnSettings {
     if (!isOwnSetting(statement)) return null;
     if (statement.kind === 'show') return { tag: 'SHOW', column: { name: statement.name, value: this.#show(statement.name) } };
     if (statement.kind === 'reset' || statement.toDefault) {
-      this.#assign(statement.name, this.#initialText(statement.name));
+      const local = statement.kind === 'set' && statement.local;
+      this.#set({ inTransaction, local }, (values) => assigned(values, statement.name, this.#initialText(statement.name)));
       return { tag: statement.kind === 'reset' ? 'RESET' : 'SET' };
     }
-    if (statement.local && inTransaction) this.#saved ??= { route: this.route, maxStalenessMs: this.maxStalenessMs };
-    if (!statement.local || inTransaction) this.#assign(statement.name, statement.value ?? '');
+    const { name, value, local } = statement;
+    this.#set({ inTransaction, local }, (values) => assigned(values, name, value ?? ''));
     if (!statement.returnsRow) return { tag: 'SET' };
-    return { tag: 'SELECT 1', column: { name: 'set_config', value: statement.value ?? '' } };
+    return { tag: 'SELECT 1', column: { name: 'set_config', value: value ?? '' } };
   }
 
-  #assign(name: string, value: string): void {
-    if (name === 'pgweir.route') {
-      if (value !== 'primary' && value !== 'replica' && value !== 'auto') throw invalid(name, value, 'primary, replica, auto');
-      this.route = value === 'auto' ? null : value;
-    } else if (name === 'pgweir.max_staleness') {
-      const ms = value === 'off' ? null : durationMs(value);
-      if (ms === undefined) throw invalid(name, value, 'off, or a duration as 500ms, 5s, 1min');
-      this.maxStalenessMs = ms;
-    } else throw unknown(name);
+  #set({ inTransaction, local }: { inTransaction: boolean; local: boolean }, change: (values: Values) => Values): void {
+    const before = this.#now;
+    const changed = change(before);
+    if (local && !inTransaction) return;
+    this.#now = changed;
+    if (!inTransaction) return;
+    this.#after ??= { rollback: before, commit: before };
+    if (!local) this.#after.commit = change(this.#after.commit);
   }
 
   #show(name: string): string {
@@ -74,6 +90,20 @@ export class OwnSettings {
     if (name === 'pgweir.route') return this.#initial.route ?? 'auto';
     return this.#initial.maxStalenessMs === null ? 'off' : `${this.#initial.maxStalenessMs}ms`;
   }
+}
+
+/** @throws OperationalError `undefined_parameter`, `invalid_parameter_value` */
+function assigned(values: Values, name: string, value: string): Values {
+  if (name === 'pgweir.route') {
+    if (value !== 'primary' && value !== 'replica' && value !== 'auto') throw invalid(name, value, 'primary, replica, auto');
+    return { ...values, route: value === 'auto' ? null : value };
+  }
+  if (name === 'pgweir.max_staleness') {
+    const ms = value === 'off' ? null : durationMs(value);
+    if (ms === undefined) throw invalid(name, value, 'off, or a duration as 500ms, 5s, 1min');
+    return { ...values, maxStalenessMs: ms };
+  }
+  throw unknown(name);
 }
 
 type SettingStatement = Extract<StatementFacts, { readonly kind: 'set' | 'reset' | 'show' }>;

@@ -1,4 +1,5 @@
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
+import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
 import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields } from '../protocol/error-response.ts';
 import type { Measures } from '../util/measures.ts';
@@ -59,8 +60,13 @@ export class Replies implements SegmentSink {
     const { sqlstate, routine } = decodeErrorFields(slice, start, end);
     const cause = this.#retryCause(work, sqlstate, routine);
     const behind = this.#state.works.slice(1);
-    // What is pipelined behind it must be answered after it, so all of it is run again, or none.
-    if (cause === null || !behind.every((later) => (later.retryable || later.refusable) && !later.streamed)) return;
+    // What is pipelined behind it must be answered after it, so all of it is run again, or none. It may have run already:
+    // what it would have changed for the one before must not be.
+    if (
+      cause === null ||
+      !behind.every((later) => (later.retryable || later.refusable) && !later.streamed && !changesSession(later))
+    )
+      return;
     this.#measures.retries.inc(cause);
     work.retryCause = cause;
     work.again = true;
@@ -72,9 +78,16 @@ export class Replies implements SegmentSink {
     this.#owner.copyBegan(segment.work as Work, segment);
   }
 
-  /** `in_hot_standby` is what the listener says, whatever node the session happens to be on. */
-  parameter(name: string): boolean {
-    return name !== 'in_hot_standby';
+  /**
+   * `in_hot_standby` is what the listener says, whatever node the session happens to be on. Behind a RESET the connection
+   * reports the application's name that it was opened with, which may be another's.
+   */
+  parameter(segment: Segment, name: string, value: string): boolean | Buffer {
+    if (name === 'in_hot_standby') return false;
+    const own = this.#state.baseSettings.entries.get(name);
+    const login = this.#state.active?.loginSettings.entries.get(name);
+    if (own === undefined || own === login || value !== login || !resets(segment.work as Work)) return true;
+    return encodeParameterStatus(name, own);
   }
 
   ready(segment: Segment, status: number): void {
@@ -146,6 +159,32 @@ const CONFLICT: ReadonlySet<string> = new Set(['40001', '40P01']);
 
 /** read_only_sql_transaction; feature_not_supported (unlogged relation, SERIALIZABLE). */
 export const REFUSED_BY_STANDBY: ReadonlySet<string> = new Set(['25006', '0A000']);
+
+const CHANGES_SESSION: ReadonlySet<string> = new Set([
+  'set',
+  'set characteristics',
+  'reset',
+  'reset all',
+  'discard',
+  'prepare',
+  'deallocate',
+]);
+
+function changesSession(work: Work): boolean {
+  return work.facts.some(({ statements }) => statements.some(({ kind }) => CHANGES_SESSION.has(kind)));
+}
+
+function resets(work: Work): boolean {
+  return work.facts.some(({ statements }) =>
+    statements.some(
+      (statement) =>
+        statement.kind === 'reset' ||
+        statement.kind === 'reset all' ||
+        statement.kind === 'discard' ||
+        (statement.kind === 'set' && statement.toDefault),
+    ),
+  );
+}
 
 /** Whether a status byte says that no transaction is open. */
 export function isIdle(status: number): boolean {

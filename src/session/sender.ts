@@ -22,12 +22,15 @@ export class Sender {
     this.#sink = sink;
   }
 
-  /** Sends what must go ahead of the work, and opens its segment. Messages follow with `message`. */
-  begin(connection: BackendConnection, work: Work, settings: SettingsSet): Segment {
+  /**
+   * Sends what must go ahead of the work, and opens its segment. Messages follow with `message`.
+   * @param settings what the connection is to have, null to leave it as it is; only outside a transaction
+   */
+  begin(connection: BackendConnection, work: Work, settings: SettingsSet | null): Segment {
     work.sent = true;
     work.attempts++;
     connection.closeEvicted(this.#sink);
-    if (!connection.settings.equals(settings)) {
+    if (settings !== null) {
       work.guard = new Guard();
       this.#swallowed(connection, work, encodeQuery(settingsPrelude(connection.settings, settings)));
       connection.settings = settings;

@@ -631,7 +631,7 @@ export class Session implements ConnectionHolder {
     }
     result ??= deferredAnswer(state, only, work.text);
     if (result === null) return false;
-    if (state.transaction === 'idle') this.#own.transactionEnded();
+    if (state.transaction === 'idle') this.#own.transactionEnded(only.kind === 'commit');
     this.#answer(localReply(work, result, state.transaction));
     this.#becameIdle();
     return true;
@@ -644,14 +644,14 @@ export class Session implements ConnectionHolder {
     this.#transactionLost = null;
     if (only?.kind === 'rollback' || (only?.kind === 'commit' && lost === null)) {
       state.transaction = 'idle';
-      this.#own.transactionEnded();
+      this.#own.transactionEnded(false);
       this.#answer(localReply(work, { tag: 'ROLLBACK' }, 'idle'));
       this.#becameIdle();
       return;
     }
     if (only?.kind === 'commit') {
       state.transaction = 'idle';
-      this.#own.transactionEnded();
+      this.#own.transactionEnded(false);
     }
     this.#answerError(work, lost ?? new OperationalError('in_failed_transaction', IN_FAILED_TRANSACTION));
   }
@@ -676,7 +676,10 @@ export class Session implements ConnectionHolder {
     if (next === undefined) return;
     if (next.error === null) this.#submit(next.work);
     else {
-      if (this.#state.transaction === 'failed' && endsTransaction(next.work)) this.#state.transaction = 'idle';
+      if (this.#state.transaction === 'failed' && endsTransaction(next.work)) {
+        this.#state.transaction = 'idle';
+        this.#own.transactionEnded(false);
+      }
       this.#answerError(next.work, next.error);
     }
   }
@@ -695,10 +698,12 @@ export class Session implements ConnectionHolder {
     if (failed) this.#takeBackNames(work);
     if (connection !== null) this.#aftermath.note(work, connection, failed, work.autocommit && idle);
     this.#account(work, now, failed);
-    state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
-    if (idle) {
-      this.#transactionEnded();
+    if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
+    if (idle && this.#own.followsTransaction) {
+      this.#own.transactionEnded(!failed && state.transaction !== 'failed' && !rollsBack(work));
     }
+    state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
+    if (idle) this.#transactionEnded();
     if (state.works.length > 0) return;
     state.expectsTransaction = !idle;
     this.#flushNotifications();
@@ -727,7 +732,6 @@ export class Session implements ConnectionHolder {
   }
 
   #transactionEnded(): void {
-    this.#own.transactionEnded();
     this.#parts.measures.transactions++;
     // What DDL changed inside the transaction is only now there for others to see.
     if (this.#changesCatalog) this.#parts.statements.catalogChanged();
@@ -772,6 +776,8 @@ export class Session implements ConnectionHolder {
       work.primaryOnly = true;
       for (const text of work.texts()) this.#parts.statements.learn(text, cause);
     } else if (cause !== null) work.failedOn.push(work.backend);
+    // One that stood behind the failing one has run, and may have left something.
+    if (state.active !== null) this.#aftermath.note(work, state.active, true, false);
     work.startAgain();
     this.#redo.push({ work, error: null });
     if (state.works.length > 0) return;
@@ -900,6 +906,20 @@ export class Session implements ConnectionHolder {
     this.busySinceMs = null;
     this.idleSinceMs = this.#parts.clock.now();
   }
+}
+
+function resetsAll({ statements }: Facts): boolean {
+  return statements.some(
+    (statement) => statement.kind === 'reset all' || (statement.kind === 'discard' && statement.target === 'all'),
+  );
+}
+
+/** Whether the last end of a transaction in the work is a ROLLBACK. */
+function rollsBack(work: Work): boolean {
+  const ends = work.facts
+    .flatMap(({ statements }) => statements)
+    .findLast(({ kind }) => kind === 'commit' || kind === 'rollback');
+  return ends?.kind === 'rollback';
 }
 
 /** A Sync with nothing to end. */

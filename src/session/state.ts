@@ -48,6 +48,10 @@ export class SessionState {
   activeIsPrimary = false;
   /** The connection of the primary that the session keeps: pinned, or by `pool.mode: session`. */
   home: BackendConnection | null = null;
+  /** The home is one of a replica, for a client that came through the read-only listener. */
+  homeIsPrimary = true;
+  /** Something was left on the active connection that is of no use to anybody: it is not to be handed on. */
+  spoilt = false;
   readonly pins = new Set<PinReason>();
 
   /** The last lease of the primary, while it may be taken up again: `currval` is answered there, or nowhere. */

@@ -47,6 +47,8 @@ export class Work {
   executes = 0;
   /** Text of its statement, of the last where there are several. */
   text = '';
+  /** How many of them were considered for the transaction that will be open behind the work. */
+  factsCounted = 0;
   /** The statement that `facts` were last taken of. */
   lastMentioned: PreparedStatement | null = null;
   /** Bytes of `messages`. */
@@ -108,6 +110,7 @@ export class Work {
     this.heldBytes = 0;
     this.skipped = null;
     this.guard = null;
+    this.factsCounted = 0;
   }
 
   /** The text of each statement in it. */
@@ -116,6 +119,11 @@ export class Work {
     for (const { statement } of this.messages) if (statement !== null) texts.add(statement.text);
     if (this.kind === 'query') texts.add(this.text);
     return texts;
+  }
+
+  /** Whether any of its statements was run, rather than only prepared or described. Known when it is complete. */
+  get ran(): boolean {
+    return this.kind !== 'batch' || this.executes > 0;
   }
 
   /** The facts, when the work is one statement of one message. */
