@@ -338,19 +338,22 @@ class House implements App {
    */
   #topologyChanged(view: ReturnType<Monitor['current']>, previous: ReturnType<Monitor['current']>): void {
     this.#turn.enter();
-    for (const backend of view.backends) {
-      const before = previous.backends[backend.index];
-      const wasPrimary = previous.primary === backend.index;
-      const replaced = wasPrimary && (view.primary ?? backend.index) !== backend.index;
-      const demoted = wasPrimary && (backend.role === 'replica' || backend.problem === 'fenced');
-      const lost = backend.problem === 'unreachable' && before?.problem !== 'unreachable';
-      if (replaced || demoted) this.#pools[backend.index]?.endAll();
-      else if (lost) this.#pools[backend.index]?.hangs();
-      else if (before !== undefined && before.role !== backend.role && backend.role !== 'unknown') {
-        this.#pools[backend.index]?.retireAll();
+    try {
+      for (const backend of view.backends) {
+        const before = previous.backends[backend.index];
+        const wasPrimary = previous.primary === backend.index;
+        const replaced = wasPrimary && (view.primary ?? backend.index) !== backend.index;
+        const demoted = wasPrimary && (backend.role === 'replica' || backend.problem === 'fenced');
+        const lost = backend.problem === 'unreachable' && before?.problem !== 'unreachable';
+        if (replaced || demoted) this.#pools[backend.index]?.endAll();
+        else if (lost) this.#pools[backend.index]?.hangs();
+        else if (before !== undefined && before.role !== backend.role && backend.role !== 'unknown') {
+          this.#pools[backend.index]?.retireAll();
+        }
       }
+    } finally {
+      this.#turn.leave();
     }
-    this.#turn.leave();
   }
 
   #tick(): void {

@@ -20,6 +20,8 @@ export interface ConnectionHolder {
   writable(connection: BackendConnection): void;
   /** A cancel request for the connection was delivered, or could not be. */
   cancelFinished(connection: BackendConnection): void;
+  /** Handling what the connection brought has failed by a defect of ours: whoever it served is in an unknown state. */
+  broken(error: unknown): void;
   /** The connection stands, but its backend answers nobody: what is under way may be taken elsewhere by ending it. */
   backendHangs(connection: BackendConnection): void;
 }
@@ -43,6 +45,8 @@ export interface ConnectionOptions {
   readonly turn: Turn;
   readonly measures: Measures;
   readonly openedAtMs: number;
+  /** Hears of defects of ours, which end the connection and nothing else. */
+  readonly onBug: (error: unknown) => void;
 }
 
 /**
@@ -78,6 +82,7 @@ export class BackendConnection implements LedgerOwner {
   readonly #gather: Gather;
   readonly #turn: Turn;
   readonly #measures: Measures;
+  readonly #onBug: (error: unknown) => void;
   readonly #statements: Lru<number, Buffer>;
   /** Pushed out by the bound, still on the backend until `closeEvicted`. */
   readonly #evicted = new Map<number, Buffer>();
@@ -99,11 +104,12 @@ export class BackendConnection implements LedgerOwner {
     this.#socket = options.socket;
     this.#turn = options.turn;
     this.#measures = options.measures;
+    this.#onBug = options.onBug;
     this.#ledger = new Ledger(this);
     this.#gather = new Gather(options.turn, options.socket);
     this.#statements = new Lru(options.maxStatements, (id, name) => this.#evicted.set(id, name));
     options.socket.onData((chunk) => this.#receive(chunk));
-    options.socket.onClose((error) => this.#end(error));
+    options.socket.onClose(() => this.#end());
     options.socket.onDrain(() => this.#writableAgain());
   }
 
@@ -240,7 +246,7 @@ export class BackendConnection implements LedgerOwner {
 
   /** Breaks the connection off: its holder is told that it was lost. */
   end(): void {
-    this.#end(null);
+    this.#end();
   }
 
   notification(slice: Buffer, start: number, end: number): void {
@@ -265,8 +271,8 @@ export class BackendConnection implements LedgerOwner {
     try {
       this.#ledger.receive(chunk);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#end(error);
+      if (!(error instanceof ProtocolError)) this.#broken(error);
+      this.#end();
     } finally {
       // Paused, it reads nothing before everything was taken: the buffer may be used again then.
       if (!this.#turn.leave() && !this.#paused) this.#socket.retain();
@@ -279,24 +285,40 @@ export class BackendConnection implements LedgerOwner {
     if (this.#lateBytes > MAX_LATE_BYTES) this.#socket.destroy();
   }
 
-  #end(_error: Error | null): void {
+  #end(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#turn.enter();
-    this.#gather.drop();
     const holder = this.holder;
-    this.holder = null;
-    this.#socket.destroy();
-    for (const segment of this.#ledger.abandon()) segment.sink.lost(segment);
-    if (holder === null) this.onIdleLoss();
-    else holder.connectionLost(this, this.#farewell);
-    this.#turn.leave();
+    try {
+      this.#gather.drop();
+      this.holder = null;
+      this.#socket.destroy();
+      for (const segment of this.#ledger.abandon()) segment.sink.lost(segment);
+      if (holder === null) this.onIdleLoss();
+      else holder.connectionLost(this, this.#farewell);
+    } catch (error) {
+      this.holder = holder;
+      this.#broken(error);
+    } finally {
+      this.#turn.leave();
+    }
+  }
+
+  #broken(error: unknown): void {
+    this.#onBug(error);
+    this.holder?.broken(error);
   }
 
   #writableAgain(): void {
     if (this.#closed || this.congested) return;
     this.#turn.enter();
-    this.holder?.writable(this);
-    this.#turn.leave();
+    try {
+      this.holder?.writable(this);
+    } catch (error) {
+      this.#broken(error);
+    } finally {
+      this.#turn.leave();
+    }
   }
 }

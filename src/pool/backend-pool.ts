@@ -137,7 +137,7 @@ export class BackendPool {
   }
 
   async #open(partition: Partition): Promise<PooledConnection> {
-    const { backend, tls, clock, turn, measures, limits } = this.#options;
+    const { backend, tls, clock, turn, measures, limits, telemetry } = this.#options;
     const { parameters, settings } = partition.startup();
     const dialed = await dialBackend({
       host: backend.host,
@@ -163,6 +163,7 @@ export class BackendPool {
       turn,
       measures,
       openedAtMs: clock.now(),
+      onBug: (error) => telemetry.log('error', 'bug', { backend: backend.name, error: asError(error) }),
     });
     const member = new PooledConnection(partition, connection);
     this.#members.set(connection, member);
@@ -185,4 +186,8 @@ export class BackendPool {
     this.#members.delete(member.connection);
     this.#pool.lost(member);
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

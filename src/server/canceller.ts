@@ -55,6 +55,8 @@ export class Canceller {
     try {
       connection.cancelsInFlight--;
       connection.holder?.cancelFinished(connection);
+    } catch (error) {
+      connection.holder?.broken(error);
     } finally {
       turn.leave();
     }

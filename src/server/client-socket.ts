@@ -15,6 +15,8 @@ export interface ClientSocketOwner {
   writable(): void;
   /** The connection is gone. */
   closed(): void;
+  /** One of the calls above threw: a defect of ours. */
+  failed(error: unknown): void;
 }
 
 /** A TLS socket takes bytes later than it is given them: pieces up to this size are copied rather than kept alive. Ours. */
@@ -126,6 +128,8 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
     this.#turn.enter();
     try {
       this.#owner.received(chunk);
+    } catch (error) {
+      this.#owner.failed(error);
     } finally {
       this.#turn.leave();
     }
@@ -142,6 +146,8 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
     this.#turn.enter();
     try {
       work();
+    } catch (error) {
+      this.#owner.failed(error);
     } finally {
       this.#turn.leave();
     }

@@ -78,7 +78,7 @@ export class Gate {
   }
 
   async #serve(socket: net.Socket, mode: ListenMode): Promise<void> {
-    const { measures, clock } = this.#parts;
+    const { measures, clock, telemetry } = this.#parts;
     const began = clock.now();
     this.#arriving++;
     try {
@@ -89,6 +89,9 @@ export class Gate {
         await this.#admit(accepted, mode);
         measures.loginTime.observe((clock.now() - began) / 1000);
       }
+    } catch (error) {
+      telemetry.log('error', 'bug', { error: error instanceof Error ? error : new Error(String(error)) });
+      socket.destroy();
     } finally {
       this.#arriving--;
     }
@@ -151,6 +154,7 @@ export class Gate {
         turn: parts.turn,
         clock: parts.clock,
         measures: parts.measures,
+        telemetry: parts.telemetry,
         timeouts: () => parts.rules().limits,
         cancelOn: (connection: BackendConnection) => parts.canceller.cancel(connection),
         gone: () => this.clients.remove(client),

@@ -5,6 +5,7 @@ import { Session, type SessionOptions, type SessionParts } from '../session/sess
 import type { Clock } from '../util/clock.ts';
 import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
+import type { Telemetry } from '../util/telemetry.ts';
 import type { Turn } from '../util/turn.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { Client } from './clients.ts';
@@ -20,6 +21,7 @@ export interface SessionClientParts {
   readonly turn: Turn;
   readonly clock: Clock;
   readonly measures: Measures;
+  readonly telemetry: Telemetry;
   readonly timeouts: () => SessionTimeouts;
   /** Passes a cancel request on to the backend that works on this connection. */
   readonly cancelOn: (connection: BackendConnection) => void;
@@ -42,7 +44,7 @@ export class SessionClient implements Client {
     socket: net.Socket,
     identity: { readonly user: string; readonly processId: number; readonly secretKey: Buffer },
     parts: SessionClientParts,
-    session: Omit<SessionParts, 'client'>,
+    session: Omit<SessionParts, 'client' | 'onBug'>,
     options: SessionOptions,
     partition: Partition,
   ) {
@@ -61,13 +63,14 @@ export class SessionClient implements Client {
         congested: () => this.session.clientCongested(),
         writable: () => this.session.clientWritable(),
         closed: () => {
-          this.session.close();
           parts.gone(this);
+          this.session.close();
         },
+        failed: (error) => this.#broken(error),
       },
       parts,
     );
-    this.session = new Session({ ...session, client: this.#socket }, options);
+    this.session = new Session({ ...session, client: this.#socket, onBug: (error) => this.#broken(error) }, options);
   }
 
   uses(partition: Partition): boolean {
@@ -123,6 +126,18 @@ export class SessionClient implements Client {
     this.#socket.destroy();
   }
 
+  /** A defect of ours ends this client, and no other. */
+  #broken(cause: unknown): void {
+    const error = cause instanceof Error ? cause : new Error(String(cause));
+    this.#parts.telemetry.log('error', 'bug', { user: this.user, processId: this.processId, error });
+    try {
+      this.session.fail(new OperationalError('internal', 'internal error of pgweir'));
+    } catch {
+      // What had failed fails again. The connections that it held are broken off with it, where they are still held.
+      this.#socket.destroy();
+    }
+  }
+
   #fail(error: OperationalError): void {
     this.#inTurn(() => this.session.fail(error));
   }
@@ -131,6 +146,8 @@ export class SessionClient implements Client {
     this.#parts.turn.enter();
     try {
       work();
+    } catch (error) {
+      this.#broken(error);
     } finally {
       this.#parts.turn.leave();
     }

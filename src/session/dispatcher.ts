@@ -22,6 +22,8 @@ export interface DispatcherOwner {
   resumed(): void;
   /** The active connection was made ready for a work that is not wanted any more. */
   abandoned(): void;
+  /** What came from elsewhere than the session's own events has failed by a defect of ours. */
+  broken(error: unknown): void;
 }
 
 export interface DispatcherOptions {
@@ -264,14 +266,18 @@ export class Dispatcher {
 
   /** Waits for some replica to be fresh enough; false when that is pointless. */
   #awaitFresh(work: Work): boolean {
-    const wait = this.#topology.awaitFresh(this.#router.fenceMs(work), this.#options.fenceWaitMs, (reached) => {
-      this.#giveUp = null;
-      if (this.#stalled !== work) return;
-      this.#stalled = null;
-      this.#measures.fenceWaits.inc(reached ? 'reached' : 'timeout');
-      this.#choose(work, true);
-      if (this.#stalled === null) this.#owner.resumed();
-    });
+    const wait = this.#topology.awaitFresh(
+      this.#router.fenceMs(work),
+      this.#options.fenceWaitMs,
+      this.#kept((reached) => {
+        this.#giveUp = null;
+        if (this.#stalled !== work) return;
+        this.#stalled = null;
+        this.#measures.fenceWaits.inc(reached ? 'reached' : 'timeout');
+        this.#choose(work, true);
+        if (this.#stalled === null) this.#owner.resumed();
+      }),
+    );
     if (wait === null) {
       this.#measures.fenceWaits.inc('pointless');
       return false;
@@ -291,18 +297,29 @@ export class Dispatcher {
     this.#stall(work);
     const since = this.#clock.now();
     const giveUp = this.#leases.wait(backend, {
-      granted: (granted) => {
+      granted: this.#kept((granted) => {
         this.#giveUp = null;
         this.#stalled = null;
         this.#measures.waitTime.observe((this.#clock.now() - since) / 1000);
         this.#activate(granted, primary);
         this.#send(work, granted);
         if (this.#stalled === null) this.#owner.resumed();
-      },
-      refused: (error) => this.#leaseRefused(work, backend, primary, error),
+      }),
+      refused: this.#kept((error) => this.#leaseRefused(work, backend, primary, error)),
     });
     // It may have been refused before `wait` returned.
     if (this.#stalled === work && this.#giveUp === null) this.#giveUp = giveUp;
+  }
+
+  /** Calls that come in the middle of what others do: an error in them is kept from those. */
+  #kept<T>(call: (value: T) => void): (value: T) => void {
+    return (value) => {
+      try {
+        call(value);
+      } catch (error) {
+        this.#owner.broken(error);
+      }
+    };
   }
 
   /** A replica that cannot be had is not the end: another is asked, then the primary. */

@@ -38,6 +38,8 @@ export interface SessionParts {
   readonly policy: SessionPolicy;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** A defect of ours has left the session in an unknown state: it is to end. */
+  readonly onBug: (error: unknown) => void;
 }
 
 export interface SessionOptions {
@@ -122,7 +124,12 @@ export class Session implements ConnectionHolder {
     this.#dispatcher = new Dispatcher(
       { state: this.#state, router, leases, topology, clock, measures, holder: this },
       { heldReplyBytes, sessionPool: options.sessionPool, fenceWaitMs: parts.policy.fenceWaitMs },
-      { workRefused: (work, error) => this.#refused(work, error), resumed: () => this.#pump(), abandoned: () => this.#drained() },
+      {
+        workRefused: (work, error) => this.#refused(work, error),
+        resumed: () => this.#pump(),
+        abandoned: () => this.#drained(),
+        broken: (error) => this.broken(error),
+      },
       new Replies(
         this.#state,
         client,
@@ -275,6 +282,10 @@ export class Session implements ConnectionHolder {
     const { active, works } = this.#state;
     const movable = (work: Work) => work.retryable && !work.streamed && work.attempts < MAX_ATTEMPTS;
     if (connection === active && !this.#state.activeIsPrimary && works.length > 0 && works.every(movable)) connection.end();
+  }
+
+  broken(error: unknown): void {
+    this.#parts.onBug(error);
   }
 
   writable(): void {

@@ -13,7 +13,6 @@ export interface Flushable {
 export class Turn {
   #depth = 0;
   readonly #dirty: Flushable[] = [];
-  #tookAll = true;
 
   enter(): void {
     this.#depth++;
@@ -21,14 +20,21 @@ export class Turn {
 
   /** Returns false when some write of this turn was not taken whole: borrowed bytes are then still referenced. */
   leave(): boolean {
-    if (--this.#depth > 0) return true;
-    this.#tookAll = true;
-    // Flushing may gather more (a drain handler); the list is walked until nothing is left.
-    for (let index = 0; index < this.#dirty.length; index++) {
-      if (this.#dirty[index]?.flush() === false) this.#tookAll = false;
+    if (this.#depth > 1) {
+      this.#depth--;
+      return true;
     }
-    this.#dirty.length = 0;
-    return this.#tookAll;
+    let tookAll = true;
+    try {
+      // Flushing may gather more; it is still part of the turn, and the list is walked until nothing is left.
+      for (let index = 0; index < this.#dirty.length; index++) {
+        if (this.#dirty[index]?.flush() === false) tookAll = false;
+      }
+    } finally {
+      this.#dirty.length = 0;
+      this.#depth = 0;
+    }
+    return tookAll;
   }
 
   /** To be called when a socket has gathered its first bytes. Only inside a turn. */
