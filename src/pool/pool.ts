@@ -177,7 +177,7 @@ export class Pool<K, M extends PoolMember<K>> {
     const same = oldest.kind === member.kind ? oldest : this.#waiting.find((waiting) => waiting.kind === member.kind);
     if (same === undefined || (same !== oldest && now - oldest.sinceMs > FAIRNESS_MS)) {
       this.#options.close(member);
-      this.#openFor(oldest.kind);
+      this.#serveNext();
       return;
     }
     this.#grant(same, member);
@@ -237,9 +237,11 @@ export class Pool<K, M extends PoolMember<K>> {
     return this.#limits.maxLifetimeMs > 0 && now - member.openedAtMs > this.#limits.maxLifetimeMs;
   }
 
+  /** There is room: opens for each kind that lacks, those who wait longest first. */
   #serveNext(): void {
-    const oldest = this.#waiting[0];
-    if (oldest !== undefined) this.#openFor(oldest.kind);
+    const kinds = new Set<K>();
+    for (const { kind } of this.#waiting) kinds.add(kind);
+    for (const kind of kinds) this.#openFor(kind);
   }
 
   /** Opens a member of the kind if more of it wait than are being opened and there is room. */
