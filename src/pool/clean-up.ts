@@ -14,6 +14,7 @@ export function cleanUp(connection: BackendConnection, done: (clean: boolean) =>
     if (clean) {
       connection.forgetStatements();
       connection.settings = connection.loginSettings;
+      connection.mayHideSettings = false;
     }
     done(clean);
   });

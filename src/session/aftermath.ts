@@ -71,8 +71,12 @@ export class Aftermath {
 
   /** Asks what is due; `done` is called when the answers are in, unless the connection is lost first. */
   ask(connection: BackendConnection, done: () => void): void {
-    const names = [...this.#touched];
     const all = this.#askAllSettings;
+    if (all) {
+      connection.mayHideSettings = true;
+      for (const name of this.#state.settings.entries.keys()) if (name.includes('.')) this.#touched.add(name);
+    }
+    const names = [...this.#touched];
     const residue = this.#askResidue;
     const mayBeReset = this.#mayBeReset;
     this.#mayBeReset = false;
@@ -105,6 +109,19 @@ export class Aftermath {
         RESIDUE_QUERY,
         answered((answer) => this.#readResidue(answer)),
       );
+  }
+
+  /**
+   * Takes settings away that nobody knows of. A function may have made up a name (`app.tenant`), and PostgreSQL shows such
+   * settings only to those who ask for them by name: the next session on the connection would.
+   */
+  static uncover(connection: BackendConnection, done: () => void): void {
+    connection.mayHideSettings = false;
+    connection.settings = withIdentityOf(connection.loginSettings, connection.settings);
+    Question.ask(connection, 'RESET ALL', (answer, status) => {
+      if (answer !== null) done();
+      else if (status !== 0) connection.end();
+    });
   }
 
   /** A lone statement outside a transaction whose effect is plain. Returns whether nothing more need be done. */
@@ -165,6 +182,7 @@ export class Aftermath {
       else if (risk !== 'sequence value') this.#askResidue = true;
       if (risk === 'advisory lock') this.#mayHoldLock = true;
     }
+    for (const name of facts.settings) this.#touch(name);
     if (this.#state.pinned && (facts.changesCatalog || facts.reason === 'session control')) this.#askResidue = true;
   }
 
@@ -172,8 +190,7 @@ export class Aftermath {
     switch (statement.kind) {
       case 'set':
       case 'reset':
-        if (!isTransactional(statement.name)) this.#touched.add(statement.name);
-        if (statement.name === 'session_authorization') this.#touched.add('role');
+        this.#touch(statement.name);
         if (statement.kind === 'reset' || statement.toDefault) this.#mayBeReset = true;
         return;
       case 'set characteristics':
@@ -197,6 +214,11 @@ export class Aftermath {
         return;
       default:
     }
+  }
+
+  #touch(name: string): void {
+    if (!isTransactional(name)) this.#touched.add(name);
+    if (name === 'session_authorization') this.#touched.add('role');
   }
 
   #forgetStatements(connection: BackendConnection | null): void {

@@ -41,6 +41,7 @@ export function opaqueFacts(reason: OpaqueReason): Facts {
     callsVolatile: true,
     sessionState: null,
     residue: new Set(['unknown']),
+    settings: new Set(),
     changesCatalog: false,
   };
 }

@@ -18,6 +18,8 @@ export interface Facts {
   readonly sessionState: SessionStateRead | null;
   /** What a run of this may leave on the connection that is not portable. */
   readonly residue: ReadonlySet<ResidueRisk>;
+  /** Settings that a run of this may change, by name, beside those that `statements` name. */
+  readonly settings: ReadonlySet<string>;
   /** Text contains DDL: the catalog must be refreshed after it ran. */
   readonly changesCatalog: boolean;
 }

@@ -28,6 +28,8 @@ export interface StatementFindings {
   /** `x.name`, which calls the function `name` when `x` has no such column. */
   readonly fields: ReadonlySet<string>;
   readonly residue: ReadonlySet<ResidueRisk>;
+  /** Settings that a call of set_config() names. */
+  readonly settings: ReadonlySet<string>;
   readonly callsVolatile: boolean;
   readonly sessionState: SessionStateRead | null;
   readonly changesCatalog: boolean;
@@ -53,6 +55,7 @@ export class Collector implements StatementFindings {
   readonly syntax = new Set<string>();
   readonly fields = new Set<string>();
   readonly residue = new Set<ResidueRisk>();
+  readonly settings = new Set<string>();
   callsVolatile = false;
   sessionState: SessionStateRead | null = null;
   changesCatalog = false;
@@ -78,7 +81,8 @@ export class Collector implements StatementFindings {
     for (const name of other.fields) this.fields.add(name);
     for (const risk of other.residue) this.residue.add(risk);
     // SELECT set_config() is a 'set' only where it stands alone.
-    if (other.facts.kind === 'set') this.residue.add('settings');
+    if (other.facts.kind === 'set') this.settings.add(other.facts.name);
+    for (const name of other.settings) this.settings.add(name);
     this.callsVolatile ||= other.callsVolatile;
     this.sessionState ??= other.sessionState;
     this.changesCatalog ||= other.changesCatalog;

@@ -21,6 +21,7 @@ export function resolve(findings: Findings, catalog: Catalog, hint: Hint | null)
     callsVolatile: outcome.callsVolatile,
     sessionState: outcome.sessionState,
     residue: outcome.residue,
+    settings: new Set(findings.statements.flatMap(({ settings }) => [...settings])),
     changesCatalog: findings.statements.some((statement) => statement.changesCatalog),
   };
 }

@@ -58,3 +58,15 @@ const READABLE: ReadonlySet<string> = new Set(
 export function isReadableSetting(name: string): boolean {
   return READABLE.has(name.toLowerCase()) || name.includes('.');
 }
+
+/** Old spellings that PostgreSQL still takes (map_old_guc_names in guc.c). */
+const OLD_NAMES: ReadonlyMap<string, string> = new Map([
+  ['sort_mem', 'work_mem'],
+  ['vacuum_mem', 'maintenance_work_mem'],
+]);
+
+/** The name as in pg_settings, in lower case. */
+export function settingName(name: string): string {
+  const lower = name.toLowerCase();
+  return OLD_NAMES.get(lower) ?? lower;
+}

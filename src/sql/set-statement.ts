@@ -1,6 +1,7 @@
 import type { StatementFacts, TransactionModes } from './facts.ts';
 import type { Collector } from './findings.ts';
 import { quoteIdentifier } from './identifiers.ts';
+import { settingName } from './server-settings.ts';
 import { type Fields, isFields, listOf, nodeOf, textOf } from './tree.ts';
 import { isTrue, literalText, objectName } from './walk.ts';
 
@@ -14,18 +15,6 @@ const NAME_LISTS: ReadonlySet<string> = new Set([
   'shared_preload_libraries',
   'temp_tablespaces',
 ]);
-
-/** Old spellings that PostgreSQL still takes (map_old_guc_names in guc.c). */
-const OLD_NAMES: ReadonlyMap<string, string> = new Map([
-  ['sort_mem', 'work_mem'],
-  ['vacuum_mem', 'maintenance_work_mem'],
-]);
-
-/** The name as in pg_settings, in lower case. */
-function settingName(name: string): string {
-  const lower = name.toLowerCase();
-  return OLD_NAMES.get(lower) ?? lower;
-}
 
 export function noteSet(fields: Fields, collector: Collector): void {
   collector.readAs('session control');
@@ -75,7 +64,7 @@ export function noteSetConfig(select: Fields, collector: Collector): void {
   const valueText = literalText(value);
   const local = isLocalFlag(isLocal);
   if (nameText === null || valueText === null || local === null) return;
-  collector.residue.delete('settings');
+  collector.settings.delete(settingName(nameText));
   setTo({ name: settingName(nameText), value: valueText, local, returnsRow: true }, collector);
 }
 

@@ -1,6 +1,6 @@
 import type { Collector, ObjectName } from './findings.ts';
 import { fieldsOf, isLocation } from './grammar.ts';
-import { isReadableSetting } from './server-settings.ts';
+import { isReadableSetting, settingName } from './server-settings.ts';
 import { type Fields, isFields, listOf, nodeOf, stringOf, textOf } from './tree.ts';
 
 /**
@@ -219,7 +219,12 @@ function noteFunction(fields: Fields, collector: Collector): void {
   } else if (called.name === 'set_config') {
     collector.literalMatters = true;
     collector.is('write', 'session control', called.name);
-    if (!isTrue(listOf(fields.args)[2])) collector.residue.add('settings');
+    const [name, , isLocal] = listOf(fields.args);
+    const setting = literalText(name);
+    if (!isTrue(isLocal)) {
+      if (setting === null) collector.residue.add('settings');
+      else collector.settings.add(settingName(setting));
+    }
   }
   collector.functions.push(called);
 }

@@ -21,6 +21,7 @@ export function facts(more: Partial<Facts> = {}): Facts {
     callsVolatile: false,
     sessionState: null,
     residue: new Set(),
+    settings: new Set(),
     changesCatalog: false,
     ...more,
   };

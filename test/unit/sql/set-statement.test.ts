@@ -104,7 +104,6 @@ describe('a SET', () => {
 
   it.each([
     "SELECT set_config('app.x', $1, false)",
-    "SELECT set_config($1, 'y', false)",
     "SELECT set_config('app.x', 'y', $1)",
     "SELECT set_config('app.x', 'y', false), 1",
     "SELECT set_config('app.x', 'y', false) FROM users",
@@ -119,11 +118,20 @@ describe('a SET', () => {
     "WITH w AS (SELECT 1) SELECT set_config('app.x', 'y', false)",
     "EXPLAIN SELECT set_config('app.x', 'y', false)",
     "SELECT upper(set_config('app.x', 'y', false))",
-  ])('is not made of %s', (text) => {
+  ])('is not made of %s, which may still change it', (text) => {
     const facts = factsOf(text);
     expect(facts.statements).toEqual([{ kind: 'query' }]);
     expect(facts.effect).not.toBe('read');
-    expect([...facts.residue]).toContain('settings');
+    expect([...facts.settings]).toEqual(['app.x']);
+  });
+
+  it('whose name is not known may be any', () => {
+    expect([...factsOf("SELECT set_config($1, 'y', false)").residue]).toEqual(['settings']);
+    expect([...factsOf("SELECT set_config('app.' || 'x', 'y', false)").residue]).toEqual(['settings']);
+  });
+
+  it('that is local to the transaction changes nothing for longer', () => {
+    expect(factsOf("SELECT set_config('app.x', $1, true)")).toMatchObject({ settings: new Set(), residue: new Set() });
   });
 
   it('whose value is not known may have set anything', () => {
