@@ -1,0 +1,329 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  Guard,
+  plainStep,
+  ReplyScript,
+  Segment,
+  type SegmentMode,
+  type SegmentSink,
+  type Step,
+} from '../../../src/backend/exchange.ts';
+import { Ledger, type LedgerOwner } from '../../../src/backend/ledger.ts';
+import { ProtocolError } from '../../../src/protocol/protocol-error.ts';
+import { cutAt, cutsWithin } from '../../support/cuts.ts';
+import { backendMessage, splitStream, tell } from '../../support/transcript.ts';
+
+const ready = (status = 'I') => backendMessage('ReadyForQuery', status);
+const done = backendMessage('CommandComplete', 'SELECT 1');
+const row = backendMessage('DataRow', ['x'.repeat(40)]);
+const error = (severity = 'ERROR') => backendMessage('ErrorResponse', { S: severity, V: severity, C: '57014', M: 'no' });
+const parsed = backendMessage('ParseComplete');
+const bound = backendMessage('BindComplete');
+
+/** Writes down all that a ledger says, in order; what is forwarded, by the names of its messages. */
+class Scribe implements SegmentSink, LedgerOwner {
+  readonly told: string[] = [];
+  withholds = false;
+  parameterAnswer: boolean | Buffer = true;
+  #bytes: Buffer[] = [];
+
+  forward(_segment: Segment, slice: Buffer, start: number, end: number): void {
+    this.#bytes.push(Buffer.from(slice.subarray(start, end)));
+  }
+
+  error(segment: Segment): void {
+    if (this.withholds) segment.discarding = true;
+  }
+
+  copyIn(): void {
+    this.say('copy in');
+  }
+
+  ready(segment: Segment, status: number): void {
+    this.say(`ready ${segment.mode} ${String.fromCharCode(status)}${segment.failed ? ' failed' : ''}`);
+  }
+
+  parameter(): boolean | Buffer {
+    return this.parameterAnswer;
+  }
+
+  lost(segment: Segment): void {
+    this.say(`lost ${segment.mode}`);
+  }
+
+  notification(_slice: Buffer, start: number, end: number): void {
+    this.say(`notification of ${end - start}`);
+  }
+
+  farewell(): void {
+    this.say('farewell');
+  }
+
+  parameterChanged(name: string, value: string): void {
+    this.say(`${name}=${value}`);
+  }
+
+  say(what: string): void {
+    this.#forwarded();
+    this.told.push(what);
+  }
+
+  /** Everything, with what was forwarded since the last event. */
+  all(): string[] {
+    this.#forwarded();
+    return this.told;
+  }
+
+  #forwarded(): void {
+    const bytes = Buffer.concat(this.#bytes);
+    this.#bytes = [];
+    if (bytes.length > 0) this.told.push(...splitStream('S', bytes).map(({ bytes }) => `> ${tell('S', bytes)?.name ?? 'hex'}`));
+  }
+}
+
+function bench(modes: readonly SegmentMode[] = ['forward'], guard: Guard | null = null) {
+  const scribe = new Scribe();
+  const ledger = new Ledger(scribe);
+  const segments = modes.map((mode) => new Segment(mode, scribe, guard, null));
+  for (const segment of segments) ledger.push(segment);
+  return { scribe, ledger, segments };
+}
+
+/** A forwarded segment with a script of steps. */
+function scripted(...steps: readonly Step[]) {
+  const scribe = new Scribe();
+  const ledger = new Ledger(scribe);
+  const script = new ReplyScript();
+  for (const step of steps) script.append(step);
+  const segment = new Segment('forward', scribe, null, script);
+  ledger.push(segment);
+  return { scribe, ledger, segment, script };
+}
+
+const drop: Step = { action: 'drop', reply: null, undo: () => undefined };
+const emit = (reply: Buffer): Step => ({ action: 'emit', reply, undo: () => undefined });
+
+describe('segments in a row', () => {
+  test('get each its own replies, by their mode', () => {
+    const { scribe, ledger, segments } = bench(['swallow', 'forward', 'capture']);
+    ledger.receive(Buffer.concat([done, ready('T'), row, done, ready('T'), row, row, done, ready()]));
+    expect(scribe.all()).toEqual([
+      'ready swallow T',
+      '> DataRow',
+      '> CommandComplete',
+      '> ReadyForQuery',
+      'ready forward T',
+      'ready capture I',
+    ]);
+    expect(Buffer.concat(segments[2]?.captured ?? [])).toEqual(Buffer.concat([row, row]));
+    expect([ledger.owed, ledger.current, ledger.status]).toEqual([0, null, 0x49]);
+  });
+
+  test('behind a guarded one that failed are discarded, and the guard says why', () => {
+    const guard = new Guard();
+    const { scribe, ledger } = bench(['swallow', 'forward'], guard);
+    ledger.receive(Buffer.concat([error(), ready('E'), error(), ready('E')]));
+    expect(scribe.all()).toEqual(['ready swallow E failed', 'ready forward E failed']);
+    expect(guard.failure).toEqual(error());
+  });
+
+  test('may be entered while another is completed', () => {
+    const { scribe, ledger } = bench();
+    const later = new Segment('forward', scribe, null, null);
+    scribe.ready = () => {
+      scribe.say('ready');
+      if (ledger.owed === 0 && scribe.told.filter((what) => what === 'ready').length === 1) ledger.push(later);
+    };
+    ledger.receive(Buffer.concat([done, ready(), row, ready()]));
+    expect(scribe.all()).toEqual(['> CommandComplete', '> ReadyForQuery', 'ready', '> DataRow', '> ReadyForQuery', 'ready']);
+  });
+
+  test('are taken out when the connection is lost, the oldest first', () => {
+    const { ledger, segments } = bench(['forward', 'swallow']);
+    expect(ledger.abandon()).toEqual(segments);
+    expect(ledger.owed).toBe(0);
+  });
+});
+
+describe('an error', () => {
+  test('is forwarded with all that came before', () => {
+    const { scribe, ledger } = bench();
+    ledger.receive(Buffer.concat([row, error(), ready()]));
+    expect(scribe.all()).toEqual(['> DataRow', '> ErrorResponse', '> ReadyForQuery', 'ready forward I failed']);
+  });
+
+  test('that is withheld takes with it what was not forwarded yet, up to ReadyForQuery', () => {
+    const { scribe, ledger } = bench();
+    scribe.withholds = true;
+    ledger.receive(Buffer.concat([row, error(), row, ready()]));
+    expect(scribe.all()).toEqual(['ready forward I failed']);
+  });
+
+  test('that ends the connection is no reply', () => {
+    const { scribe, ledger } = bench();
+    ledger.receive(Buffer.concat([row, error('FATAL')]));
+    expect(scribe.all()).toEqual(['> DataRow', 'farewell']);
+  });
+
+  test('that nobody asked for is a farewell', () => {
+    const { scribe, ledger } = bench([]);
+    ledger.receive(error('FATAL'));
+    expect(scribe.all()).toEqual(['farewell']);
+  });
+});
+
+describe('a script', () => {
+  test('drops replies to messages of ours, and puts ours in their places', () => {
+    const { scribe, ledger } = scripted(drop, emit(parsed), plainStep, plainStep, emit(backendMessage('CloseComplete')));
+    ledger.receive(Buffer.concat([parsed, bound, row, done, ready()]));
+    expect(scribe.all()).toEqual([
+      '> ParseComplete',
+      '> BindComplete',
+      '> DataRow',
+      '> CommandComplete',
+      '> CloseComplete',
+      '> ReadyForQuery',
+      'ready forward I',
+    ]);
+  });
+
+  test('gives what is due at once, and what is appended later, when it is told', () => {
+    const { scribe, ledger, segment, script } = scripted(emit(parsed));
+    expect(scribe.all()).toEqual(['> ParseComplete']);
+    script.append(emit(parsed));
+    ledger.stepped(segment);
+    expect(scribe.all()).toEqual(['> ParseComplete', '> ParseComplete']);
+  });
+
+  test('of a segment that waits for its turn gives nothing before that', () => {
+    const { scribe, ledger } = bench();
+    const script = new ReplyScript();
+    script.append(emit(parsed));
+    const behind = new Segment('forward', scribe, null, script);
+    ledger.push(behind);
+    ledger.stepped(behind);
+    ledger.receive(ready());
+    expect(scribe.all()).toEqual(['> ReadyForQuery', 'ready forward I', '> ParseComplete']);
+  });
+
+  test('takes back, last first, what failed and what was skipped behind it', () => {
+    const undone: string[] = [];
+    const step = (name: string): Step => ({
+      action: 'forward',
+      reply: null,
+      undo: (failing) => undone.push(failing ? `${name}!` : name),
+    });
+    const { ledger } = scripted(step('parse'), step('bind'), step('execute'), step('close'));
+    ledger.receive(Buffer.concat([parsed, error(), ready()]));
+    expect(undone).toEqual(['close', 'execute', 'bind!']);
+  });
+
+  test.each([
+    ['a reply that no request draws', [parsed, parsed]],
+    ['ReadyForQuery before all replies', [ready()]],
+  ])('does not let pass %s', (_what, messages) => {
+    const { ledger } = scripted(plainStep);
+    expect(() => ledger.receive(Buffer.concat(messages))).toThrow(ProtocolError);
+  });
+});
+
+describe('what comes by itself', () => {
+  const parameter = backendMessage('ParameterStatus', 'TimeZone', 'UTC');
+
+  test('notifications are told in their place', () => {
+    const { scribe, ledger } = bench();
+    const notification = backendMessage('NotificationResponse', 1, 'news', '');
+    ledger.receive(Buffer.concat([row, notification, done, ready()]));
+    expect(scribe.all()).toEqual([
+      '> DataRow',
+      `notification of ${notification.length}`,
+      '> CommandComplete',
+      '> ReadyForQuery',
+      'ready forward I',
+    ]);
+  });
+
+  test.each<[answer: boolean | Buffer, seen: string[]]>([
+    [true, ['> ParameterStatus']],
+    [false, []],
+    [backendMessage('ParameterStatus', 'TimeZone', 'CET'), ['> ParameterStatus']],
+  ])('a setting is shown to the client as the sink says (%#)', (answer, seen) => {
+    const { scribe, ledger } = bench();
+    scribe.parameterAnswer = answer;
+    ledger.receive(Buffer.concat([row, parameter, ready()]));
+    expect(scribe.all()).toEqual(['TimeZone=UTC', '> DataRow', ...seen, '> ReadyForQuery', 'ready forward I']);
+  });
+
+  test('a setting that changes outside of forwarded replies is noted, and shown to nobody', () => {
+    const { scribe, ledger } = bench(['swallow']);
+    ledger.receive(Buffer.concat([parameter, ready(), parameter, backendMessage('NoticeResponse', { M: 'hello' })]));
+    expect(scribe.all()).toEqual(['TimeZone=UTC', 'ready swallow I', 'TimeZone=UTC']);
+  });
+
+  test.each([
+    ['DataRow', row],
+    ['ReadyForQuery', ready()],
+    ['CopyInResponse', backendMessage('CopyInResponse', 0, [])],
+  ])('%s does not', (_what, message) => {
+    expect(() => bench([]).ledger.receive(message)).toThrow(ProtocolError);
+  });
+});
+
+test('COPY is announced before it is forwarded', () => {
+  const { scribe, ledger } = bench();
+  ledger.receive(Buffer.concat([backendMessage('CopyInResponse', 0, [0]), done, ready()]));
+  expect(scribe.all()).toEqual(['copy in', '> CopyInResponse', '> CommandComplete', '> ReadyForQuery', 'ready forward I']);
+});
+
+test('a connection that ends inside a message is known by it', () => {
+  const { ledger } = bench();
+  ledger.receive(Buffer.concat([row, row.subarray(0, 20)]));
+  expect(ledger.cutInside).toBe(true);
+  ledger.receive(row.subarray(20));
+  expect(ledger.cutInside).toBe(false);
+});
+
+test('an answer to a question of ours has a limit', () => {
+  const { ledger } = bench(['capture']);
+  const large = backendMessage('DataRow', ['x'.repeat(1_000_000)]);
+  expect(() => {
+    for (let count = 0; count < 5; count++) ledger.receive(large);
+  }).toThrow(ProtocolError);
+});
+
+test('cut anywhere, in a buffer that is used again and again, the stream gives the same', () => {
+  const stream = Buffer.concat([
+    ...[done, ready('T')],
+    ...[parsed, bound, row, row, backendMessage('NoticeResponse', { M: 'a notice' }), done, ready('T')],
+    ...[row, row, done, ready('T')],
+    ...[parsed, error(), ready('E')],
+  ]);
+  const run = (chunks: readonly Buffer[]) => {
+    const scribe = new Scribe();
+    const ledger = new Ledger(scribe);
+    const script = new ReplyScript();
+    for (const step of [drop, emit(parsed), plainStep, plainStep]) script.append(step);
+    const failing = new ReplyScript();
+    for (const step of [plainStep, plainStep, plainStep]) failing.append(step);
+    const captured = new Segment('capture', scribe, null, null);
+    ledger.push(new Segment('swallow', scribe, new Guard(), null));
+    ledger.push(new Segment('forward', scribe, null, script));
+    ledger.push(captured);
+    ledger.push(new Segment('forward', scribe, null, failing));
+    const buffer = Buffer.alloc(stream.length);
+    for (const chunk of chunks) {
+      chunk.copy(buffer);
+      ledger.receive(buffer.subarray(0, chunk.length));
+      buffer.fill(0xff);
+    }
+    return [...scribe.all(), Buffer.concat(captured.captured ?? []).toString('hex')];
+  };
+  const whole = run([stream]);
+  expect(whole).toContain('ready forward E failed');
+  fc.assert(
+    fc.property(cutsWithin(stream.length), (cuts) => {
+      expect(run(cutAt(stream, cuts))).toEqual(whole);
+    }),
+  );
+});
