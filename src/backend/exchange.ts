@@ -66,8 +66,11 @@ export class Segment {
 
 /** One message of an extended-protocol batch, by the reply that it will draw. */
 export interface Step {
-  /** `emit`: no message was sent for it, the reply is ours; `drop`: the message is ours, its reply is nobody's. */
-  readonly action: 'forward' | 'drop' | 'emit';
+  /**
+   * `emit`: no message was sent for it, the reply is ours; `drop`: the message is ours, its reply is nobody's; `rest`: every
+   * reply up to ReadyForQuery.
+   */
+  readonly action: 'forward' | 'drop' | 'emit' | 'rest';
   /** The reply to emit. */
   readonly reply: Buffer | null;
   /**
@@ -79,6 +82,9 @@ export interface Step {
 
 /** Bind, Describe, Execute: their reply goes to the client and nothing was assumed. */
 export const plainStep: Step = { action: 'forward', reply: null, undo: () => undefined };
+
+/** A Query or a FunctionCall in the place of a Sync. */
+export const restStep: Step = { action: 'rest', reply: null, undo: () => undefined };
 
 /**
  * The replies that an extended-protocol segment will draw, in order: lets the ledger drop and insert ParseComplete and
@@ -96,6 +102,12 @@ export class ReplyScript {
   /** The step whose reply is due, or null when the server owes none. */
   current(): Step | null {
     return this.#steps[this.#reached] ?? null;
+  }
+
+  /** Only ReadyForQuery may come next, or whatever a Query draws. */
+  get finished(): boolean {
+    const step = this.current();
+    return step === null || step.action === 'rest';
   }
 
   advance(): void {

@@ -157,9 +157,9 @@ export class Ledger {
     let forwarded = segment.mode === 'forward' && !segment.discarding;
     if (ENDS_STEP[type] === 1) {
       const script = segment.script;
-      if (script !== null && !segment.failed) {
-        const step = script.current();
-        if (step === null)
+      const step = script?.current();
+      if (script !== null && !segment.failed && step?.action !== 'rest') {
+        if (step === null || step === undefined)
           throw new ProtocolError(
             'backend_protocol_violation',
             `unexpected message type 0x${type.toString(16)}: no request draws it`,
@@ -252,7 +252,7 @@ export class Ledger {
     this.#status = status;
     if (segment.script !== null) {
       if (segment.failed) segment.script.undoRest();
-      else if (segment.script.current() !== null)
+      else if (!segment.script.finished)
         throw new ProtocolError('backend_protocol_violation', 'ReadyForQuery before all replies were given');
     }
     if (forwarded) {

@@ -9,7 +9,12 @@ import type { SessionState } from './state.ts';
  * remembered; SET TRANSACTION and settings whose validity is beyond doubt join it; COMMIT and ROLLBACK behind nothing else
  * end it without any backend having known of it. Everything else goes to a backend, with what was remembered ahead of it.
  */
-export function deferredAnswer(state: SessionState, statement: StatementFacts, text: string): LocalResult | null {
+export function deferredAnswer(
+  state: SessionState,
+  statement: StatementFacts,
+  text: string,
+  reported: ReadonlyMap<string, string>,
+): LocalResult | null {
   if (state.transaction === 'idle') {
     if (statement.kind !== 'begin' || !ASCII.test(text)) return null;
     state.transaction = 'deferred';
@@ -26,6 +31,8 @@ export function deferredAnswer(state: SessionState, statement: StatementFacts, t
       return { tag: 'SET' };
     case 'set':
       if (statement.returnsRow || statement.value === null || !isBeyondDoubt(statement.name, statement.value)) return null;
+      // Its ParameterStatus belongs here, and again where the setting ends.
+      if (reported.has(statement.name)) return null;
       deferred.preamble.push(encodeQuery(text));
       if (!statement.local) deferred.settings.set(statement.name, statement.value);
       return { tag: 'SET' };

@@ -141,6 +141,11 @@ export class Dispatcher {
     return work;
   }
 
+  /** The session keeps the active connection when it is not needed any more. */
+  get keeps(): boolean {
+    return this.#state.pinned || (this.#options.sessionPool && this.#state.activeIsPrimary);
+  }
+
   /** Gives the active connection back, to the pool or to the session's keeping. */
   release(): void {
     const state = this.#state;
@@ -154,7 +159,7 @@ export class Dispatcher {
       return;
     }
     if (connection === state.home) return;
-    if (state.pinned || (this.#options.sessionPool && state.activeIsPrimary)) {
+    if (this.keeps) {
       state.home = connection;
       state.homeIsPrimary = state.activeIsPrimary;
       return;
@@ -383,7 +388,7 @@ export class Dispatcher {
       state.expectsTransaction = true;
     }
     work.autocommit = outside && !state.pinned;
-    const alone = work.autocommit && work.complete && !endsOrBegins(work);
+    const alone = work.autocommit && work.complete && !work.endsInQuery && !endsOrBegins(work);
     work.retryable = alone && isRead(work);
     work.refusable = alone && !state.activeIsPrimary;
     work.holding = (work.retryable || work.refusable) && !work.flushed && this.#options.heldReplyBytes > 0;

@@ -109,7 +109,7 @@ export class SessionStatements {
   }
 
   get(name: string): PreparedStatement | null {
-    return this.#byName.get(name) ?? null;
+    return this.#byName.get(keyOf(name)) ?? null;
   }
 
   /**
@@ -117,29 +117,28 @@ export class SessionStatements {
    * @throws OperationalError `too_many_statements`
    */
   define(name: string, text: string, typesSlice: Buffer): PreparedStatement {
-    if (this.#byName.size >= this.#maxStatements && !this.#byName.has(name)) {
+    if (this.#byName.size >= this.#maxStatements && !this.#byName.has(keyOf(name))) {
       throw new OperationalError('statement_memory', 'too many prepared statements', {
         detail: `A client may have ${this.#maxStatements} (limits.statements_per_client).`,
         hint: 'Close statements that are no longer needed.',
       });
     }
     const statement = this.#registry.acquire(text, typesSlice);
-    this.#forget(name);
-    this.#byName.set(name, statement);
+    this.#forget(keyOf(name));
+    this.#byName.set(keyOf(name), statement);
     return statement;
   }
 
   /** Puts back what a name meant before, after PostgreSQL refused or skipped the message that changed it. */
   restore(name: string, previous: PreparedStatement | null): void {
-    if (previous === (this.#byName.get(name) ?? null)) return;
+    if (previous === this.get(name)) return;
     if (previous !== null) previous.users++;
-    this.#forget(name);
-    if (previous !== null) this.#byName.set(name, previous);
+    this.#forget(keyOf(name));
+    if (previous !== null) this.#byName.set(keyOf(name), previous);
   }
 
   remove(name: string): void {
-    this.#forget(name);
-    this.#byName.delete(name);
+    this.#forget(keyOf(name));
   }
 
   clear(): void {
@@ -153,4 +152,9 @@ export class SessionStatements {
     this.#byName.delete(name);
     this.#registry.release(old);
   }
+}
+
+/** PostgreSQL tells names of statements apart by their first 63 bytes. Source: prepare.c, a hash with keys of NAMEDATALEN. */
+function keyOf(name: string): string {
+  return name.length > 63 ? name.slice(0, 63) : name;
 }

@@ -19,6 +19,8 @@ export interface RepliesOwner {
   swallowed(): void;
   /** The backend asks for CopyData. */
   copyBegan(work: Work, segment: Segment): void;
+  /** A batch that ends in a Query failed before it: PostgreSQL passes over everything up to a Sync. */
+  batchBroken(work: Work, segment: Segment): void;
   /** The connection was lost with this work unanswered. */
   workLost(work: Work): void;
 }
@@ -56,6 +58,9 @@ export class Replies implements SegmentSink {
 
   error(segment: Segment, slice: Buffer, start: number, end: number): void {
     const work = segment.work as Work;
+    work.copyOpen = false;
+    if (work.endsInQuery && work.complete && segment.script?.finished === false) this.#owner.batchBroken(work, segment);
+    if (work.copied) work.ended = isFatalViolation(slice, start, end);
     if (work.streamed || !work.autocommit) return;
     const { sqlstate, routine } = decodeErrorFields(slice, start, end);
     const cause = this.#retryCause(work, sqlstate, routine);
@@ -184,6 +189,12 @@ function resets(work: Work): boolean {
         (statement.kind === 'set' && statement.toDefault),
     ),
   );
+}
+
+/** PostgreSQL has lost its place in what the client says: in COPY data it met another message. */
+function isFatalViolation(slice: Buffer, start: number, end: number): boolean {
+  const { severityNonLocalized, sqlstate } = decodeErrorFields(slice, start, end);
+  return severityNonLocalized === 'FATAL' && sqlstate === '08P01';
 }
 
 /** Whether a status byte says that no transaction is open. */

@@ -1,13 +1,13 @@
 import type { BackendConnection } from '../backend/connection.ts';
-import { Guard, plainStep, ReplyScript, Segment, type SegmentSink } from '../backend/exchange.ts';
+import { Guard, plainStep, ReplyScript, restStep, Segment, type SegmentSink } from '../backend/exchange.ts';
 import { STATEMENT_PREFIX } from '../backend/residue.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
-import { FRONTEND, TARGET } from '../protocol/codes.ts';
+import { FRONTEND } from '../protocol/codes.ts';
 import { encodeClose, encodeParse, encodeQuery, SYNC } from '../protocol/frontend-encoders.ts';
-import { encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
+import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
-import { droppedStep, EmittedStep, ParseStep } from './steps.ts';
+import { droppedStep, EmittedStep, OwnNameStep, ParseStep } from './steps.ts';
 import type { ClientMessage, Work } from './work.ts';
 
 /**
@@ -39,6 +39,7 @@ export class Sender {
       work.guard ??= new Guard();
       for (const query of work.preamble) this.#swallowed(connection, work, query);
     }
+    if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
     const segment = new Segment('forward', this.#sink, work.guard, work.kind === 'batch' ? new ReplyScript() : null);
     segment.work = work;
     connection.push(segment);
@@ -65,6 +66,10 @@ export class Sender {
         break;
       case FRONTEND.query:
         connection.unnamedStatement = 0;
+        connection.step(segment, restStep);
+        break;
+      case FRONTEND.functionCall:
+        connection.step(segment, restStep);
         break;
       default:
     }
@@ -76,6 +81,22 @@ export class Sender {
     if (work.closeAfter === null) return;
     for (const name of work.closeAfter) this.#swallowed(connection, work, Buffer.concat([encodeClose('statement', name), SYNC]));
     work.closeAfter = null;
+  }
+
+  /**
+   * SQL's EXECUTE, DEALLOCATE and PREPARE know the statements by the client's names. Whether a Parse fails is not asked:
+   * then the statement that names it fails, too.
+   */
+  #lend(connection: BackendConnection, work: Work, borrowed: ReadonlyMap<string, PreparedStatement>): void {
+    for (const [name, statement] of borrowed) {
+      const segment = new Segment('swallow', this.#sink, null, null);
+      segment.work = work;
+      connection.push(segment);
+      const parse = Buffer.concat([parseMessage(statement, name), SYNC]);
+      connection.write(parse, 0, parse.length);
+      work.closeAfter ??= [];
+      work.closeAfter.push(name);
+    }
   }
 
   #swallowed(connection: BackendConnection, work: Work, bytes: Buffer): void {
@@ -96,14 +117,29 @@ export class Sender {
       work.closeAfter.push(message.name);
       connection.step(segment, plainStep);
     } else if (statement === null) connection.step(segment, plainStep);
-    else if (message.name === '') {
-      connection.step(segment, new ParseStep(connection, work, statement.id, false, message));
+    else if (message.contested && message.name !== null) {
+      // Under its own name it is there only to be refused if that is taken; what needs it prepares it under ours.
+      connection.step(segment, new OwnNameStep(work, message));
+      connection.write(message.buffer, message.start, message.end);
+      const close = encodeClose('statement', message.name);
+      connection.step(segment, droppedStep);
+      connection.write(close, 0, close.length);
+      return;
+    } else if (message.name === '') {
+      connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
       connection.unnamedStatement = statement.id;
-    } else if (connection.hasStatement(statement.id)) {
+    } else if (connection.hasStatement(statement.id) && work.autocommit) {
       connection.step(segment, new EmittedStep('parse', work, message));
       return;
     } else {
-      connection.step(segment, new ParseStep(connection, work, statement.id, true, message));
+      // In a transaction that may have failed, only PostgreSQL knows whether it will be prepared.
+      const renews = connection.hasStatement(statement.id);
+      if (renews) {
+        const close = encodeCloseStatement(statement.backendName);
+        connection.step(segment, droppedStep);
+        connection.write(close, 0, close.length);
+      }
+      connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: true, renews }, message));
       connection.addStatement(statement.id, statement.backendName);
       const { head, restStart } = rewriteParse(message, statement.backendName);
       connection.write(head, 0, head.length);
@@ -141,23 +177,24 @@ export class Sender {
 
   /** A named statement stays on the connection for others; only the session forgets it. */
   #close(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
-    const aboutStatement = message.buffer[message.start + 5] === TARGET.statement;
-    if (aboutStatement && message.name !== '') {
+    const { name, previous } = message;
+    if (name === '') {
+      connection.unnamedStatement = 0;
+      connection.step(segment, plainStep);
+    } else if (name !== null && (previous !== null || name.startsWith(STATEMENT_PREFIX))) {
       connection.step(segment, new EmittedStep('close', work, message));
       return;
-    }
-    if (aboutStatement) connection.unnamedStatement = 0;
-    connection.step(segment, plainStep);
+    } else connection.step(segment, plainStep); // A portal, or a name that only SQL's PREPARE may have given.
     connection.write(message.buffer, message.start, message.end);
   }
 
   /** Prepares the statement ahead of the message that needs it, unless the connection has it. */
   #ensure(connection: BackendConnection, work: Work, segment: Segment, statement: PreparedStatement, unnamed: boolean): void {
     if (unnamed ? connection.unnamedStatement === statement.id : connection.hasStatement(statement.id)) return;
-    connection.step(segment, new ParseStep(connection, work, statement.id, !unnamed, null));
+    connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
     if (unnamed) connection.unnamedStatement = statement.id;
     else connection.addStatement(statement.id, statement.backendName);
-    const parse = parseMessage(statement, unnamed);
+    const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'));
     connection.write(parse, 0, parse.length);
   }
 }
@@ -170,8 +207,8 @@ function nameOnBackend(message: ClientMessage): Buffer | null {
   return message.name.startsWith(STATEMENT_PREFIX) ? Buffer.from(`${message.name} `, 'latin1') : null;
 }
 
-function parseMessage(statement: PreparedStatement, unnamed: boolean): Buffer {
+function parseMessage(statement: PreparedStatement, name: string): Buffer {
   const types: number[] = [];
   for (let at = 2; at + 4 <= statement.types.length; at += 4) types.push(statement.types.readUInt32BE(at));
-  return encodeParse(unnamed ? '' : statement.backendName.toString('latin1'), statement.text, types);
+  return encodeParse(name, statement.text, types);
 }

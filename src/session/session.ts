@@ -16,7 +16,8 @@ import { Aftermath } from './aftermath.ts';
 import { deferredAnswer } from './deferral.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { sessionFrames } from './frames.ts';
-import { type LocalResult, localReply, readyFor } from './local-answers.ts';
+import { isPlainRun, type LocalResult, localReply, readyFor } from './local-answers.ts';
+import { dropsNames, isAnswerDue, isCopyMessage, mustWait } from './order.ts';
 import { isOwnSetting, OwnSettings } from './own-settings.ts';
 import type { ClientPort, LeasePort, ScanMode, StatementPort, TopologyPort } from './ports.ts';
 import { type PreparedStatement, SessionStatements, type StatementRegistry } from './prepared-statements.ts';
@@ -93,6 +94,12 @@ export class Session implements ConnectionHolder {
   #changesCatalog = false;
   /** After an error of ours inside a batch: everything up to its Sync is passed over. */
   #skipping = false;
+  /** The framer's present message waits for replies. */
+  #heldBack = false;
+  /** It waits for all of them. */
+  #untilAnswered = false;
+  /** The client's stream cannot be followed from here on; said when what came before is answered. */
+  #broken: ProtocolError | null = null;
   /** Where later pieces of the current message go. */
   #piecesPass = false;
   /** The active connection was sent the beginning of a COPY message and not its end: nobody else may have it before that. */
@@ -139,6 +146,7 @@ export class Session implements ConnectionHolder {
           preludeFailed: (work, error) => this.#preludeFailed(work, error),
           swallowed: () => this.#drained(),
           copyBegan: (work, segment) => this.#copyBegan(work, segment),
+          batchBroken: (work, segment) => this.#batchBroken(work, segment),
           workLost: (work) => this.#lost.push(work),
         },
         measures,
@@ -200,7 +208,8 @@ export class Session implements ConnectionHolder {
     for (const connection of new Set([active, home])) {
       if (connection === null) continue;
       connection.holder = null;
-      const quiet = connection.owed === 0 && !connection.congested && !connection.cancelled && connection.cancelsInFlight === 0;
+      const plain = connection.owed === 0 && !connection.congested && !connection.mayHideSettings;
+      const quiet = plain && !connection.cancelled && connection.cancelsInFlight === 0;
       const cut = connection === active && (this.#insideCopy || this.#congested);
       if (cut || state.pins.has('process state')) this.#parts.leases.discard(connection);
       else if (clean && quiet && !state.pinned) this.#parts.leases.give(connection);
@@ -221,13 +230,14 @@ export class Session implements ConnectionHolder {
     if (!this.#congested) return;
     this.#congested = false;
     this.#state.active?.resume();
+    this.#pump();
   }
 
-  /** More bytes have piled up for the client than it should be sent: its backend waits. */
+  /** More bytes have piled up for the client than it should be sent: its backend waits, and so do its next messages. */
   clientCongested(): void {
-    if (this.#congested || this.#state.active === null) return;
     this.#congested = true;
-    this.#state.active.pause();
+    this.#state.active?.pause();
+    this.#steerReading();
   }
 
   notification(connection: BackendConnection, slice: Buffer, start: number, end: number): void {
@@ -259,7 +269,7 @@ export class Session implements ConnectionHolder {
     this.#insideCopy = false;
     state.works.length = 0;
     const lost = this.#lost.splice(0);
-    if (lost.some((work) => work.streamed) && connection.cutInside) {
+    if (lost.some((work) => work.ended || (work.streamed && connection.cutInside))) {
       this.close();
       this.#parts.client.end();
       return;
@@ -306,12 +316,14 @@ export class Session implements ConnectionHolder {
       while (this.#mayRead()) {
         if (this.#redo.length > 0) this.#runAgain();
         else if (this.#waiting !== null) this.#runWaiting();
-        else if (this.#framer.next()) this.#piece();
+        else if (this.#broken !== null) this.fail(this.#broken);
+        else if (this.#heldBack || this.#framer.next()) this.#piece();
         else break;
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.fail(error);
+      if (isAnswerDue(this.#state)) this.#broken = error;
+      else this.fail(error);
     } finally {
       this.#pumping = false;
     }
@@ -321,8 +333,10 @@ export class Session implements ConnectionHolder {
   /** Whether the next message may be looked at now. */
   #mayRead(): boolean {
     const state = this.#state;
-    if (state.closed || this.#dispatcher.stalled !== null) return false;
+    if (state.closed || this.#congested || this.#dispatcher.stalled !== null) return false;
     if ((this.#redo.length > 0 || this.#waiting !== null) && state.works.length > 0) return false;
+    if (this.#heldBack && (this.#untilAnswered ? isAnswerDue(state) : mustWait(state, this.#framer.type))) return false;
+    if (this.#broken !== null && isAnswerDue(state)) return false;
     return state.active === null || !state.active.congested;
   }
 
@@ -341,10 +355,20 @@ export class Session implements ConnectionHolder {
       if (framer.last && this.#insideCopy) this.#copyMessageEnded();
       return;
     }
-    const message = new ClientMessage(framer.type, framer.buffer, framer.start, framer.end, framer.length);
     this.#piecesPass = false;
-    if (this.#skipping && message.type !== FRONTEND.sync && message.type !== FRONTEND.terminate) return;
+    if (this.#skipping && framer.type !== FRONTEND.sync && framer.type !== FRONTEND.terminate) return;
+    this.#untilAnswered = false;
+    this.#heldBack = mustWait(this.#state, framer.type);
+    if (this.#heldBack) return;
     this.busySinceMs ??= this.#parts.clock.now();
+    const { works } = this.#state;
+    if (works.length > 0 && works[works.length - 1]?.copyOpen === true && !isCopyMessage(framer.type)) {
+      // Into the COPY: PostgreSQL ignores Flush and Sync there, and ends the connection for anything else.
+      this.#piecesPass = true;
+      this.#dispatcher.continue(framer.buffer, framer.start, framer.end);
+      return;
+    }
+    const message = new ClientMessage(framer.type, framer.buffer, framer.start, framer.end, framer.length);
     switch (message.type) {
       case FRONTEND.query:
         this.#query(message, framer.last);
@@ -370,9 +394,6 @@ export class Session implements ConnectionHolder {
   }
 
   #query(message: ClientMessage, whole: boolean): void {
-    const work = new Work('query', this.busySinceMs ?? 0);
-    work.add(message);
-    work.complete = true;
     this.#state.statements.remove('');
     let text: string | null = null;
     if (whole) {
@@ -382,27 +403,37 @@ export class Session implements ConnectionHolder {
         if (!(error instanceof ProtocolError) || error.severity === 'FATAL') throw error;
       }
     }
-    work.facts.push(this.#factsOf(text));
     // The rest of a long text follows in pieces; nothing ends it but its last byte.
     this.#piecesPass = !whole;
-    work.text = text ?? '';
-    this.#submit(work);
+    this.#complete('query', message, this.#factsOf(text), text ?? '');
   }
 
   #call(message: ClientMessage, whole: boolean): void {
-    const work = new Work('call', this.busySinceMs ?? 0);
-    work.add(message);
-    work.complete = true;
     this.#piecesPass = !whole;
-    work.facts.push(this.#parts.statements.opaque('text does not parse'));
-    this.#submit(work);
+    this.#complete('call', message, this.#parts.statements.opaque('text does not parse'), '');
+  }
+
+  /** A Query or a FunctionCall: a work of its own or, in the middle of a batch, in the place of its Sync. */
+  #complete(kind: 'query' | 'call', message: ClientMessage, facts: Facts, text: string): void {
+    const { open } = this.#state;
+    const work = open ?? this.#batch ?? new Work(kind, this.busySinceMs ?? 0);
+    work.facts.push(facts);
+    work.text = text;
+    work.complete = true;
+    work.endsInQuery = work.kind === 'batch';
+    if (open === null || open.retryable) work.add(message);
+    if (open !== null) this.#dispatcher.append(open, message);
+    else {
+      this.#batch = null;
+      this.#submit(work);
+    }
   }
 
   #copy(message: ClientMessage): void {
-    const work = this.#state.works.at(-1);
+    const work = this.#batch ?? this.#state.works.at(-1);
+    if (work !== undefined && message.type !== FRONTEND.copyData) noteCopyEnd(work);
     if (this.#batch !== null) this.#addToBatch(this.#batch, message);
     else if (work !== undefined && this.#state.active !== null) {
-      if (message.type !== FRONTEND.copyData) work.copyOpen = false;
       this.#piecesPass = true;
       this.#insideCopy = !this.#framer.last;
       this.#dispatcher.continue(message.buffer, message.start, message.end);
@@ -420,9 +451,21 @@ export class Session implements ConnectionHolder {
   }
 
   #copyBegan(work: Work, segment: Segment): void {
-    work.copyOpen = true;
+    work.copied = true;
+    if (work.copyEndsBeforeSync > 0) {
+      work.copyEndsBeforeSync--;
+      return;
+    }
     // A Sync behind the Execute was taken by the COPY: the one that ends the batch is still to come.
     if (work.kind === 'batch' && work.complete) this.#dispatcher.reopen(work, segment);
+    if (work.copyEndsAhead > 0) work.copyEndsAhead--;
+    else work.copyOpen = true;
+    this.#pump();
+  }
+
+  #batchBroken(work: Work, segment: Segment): void {
+    this.#dispatcher.reopen(work, segment);
+    this.#pump();
   }
 
   /** Parse, Bind, Describe, Execute, Close, Flush. */
@@ -433,9 +476,10 @@ export class Session implements ConnectionHolder {
       this.#becameIdle();
       return;
     }
-    if (open?.copyOpen === true) {
-      this.#piecesPass = true;
-      this.#dispatcher.continue(message.buffer, message.start, message.end);
+    if (message.type === FRONTEND.parse && isAnswerDue(this.#state) && this.#isTaken(message)) {
+      // Unless what took the name was skipped.
+      this.#heldBack = true;
+      this.#untilAnswered = true;
       return;
     }
     const work = open ?? this.#batch ?? this.#beginBatch();
@@ -492,12 +536,9 @@ export class Session implements ConnectionHolder {
     }
     const open = state.open;
     if (open !== null) {
-      if (open.copyOpen) this.#dispatcher.continue(message.buffer, message.start, message.end);
-      else {
-        open.complete = true;
-        if (open.retryable) open.add(message);
-        this.#dispatcher.append(open, message);
-      }
+      open.complete = true;
+      if (open.retryable) open.add(message);
+      this.#dispatcher.append(open, message);
       return;
     }
     const work = this.#batch ?? new Work('batch', this.busySinceMs ?? 0);
@@ -525,6 +566,8 @@ export class Session implements ConnectionHolder {
           work.facts.push(this.#parts.statements.opaque('text does not parse'));
           return;
         }
+        message.contested = name !== '' && this.#mayHaveSqlNames;
+        if (message.contested) this.#state.dropping = work;
         message.statement = statements.define(name, text, typesSlice);
         this.#mention(work, message.statement);
         return;
@@ -544,6 +587,7 @@ export class Session implements ConnectionHolder {
         if (target !== 'statement') return;
         message.name = name;
         message.previous = statements.get(name);
+        if (message.previous !== null) this.#state.dropping = work;
         statements.remove(name);
         return;
       }
@@ -552,6 +596,19 @@ export class Session implements ConnectionHolder {
         return;
       default:
     }
+  }
+
+  /** SQL's PREPARE may have given names on the session's connection. */
+  get #mayHaveSqlNames(): boolean {
+    const { pins, settling } = this.#state;
+    return settling || pins.has('prepared statement') || this.#aftermath.due;
+  }
+
+  /** A Parse of a name that is taken, as far as is known before the replies have come. */
+  #isTaken({ buffer, start, end }: ClientMessage): boolean {
+    const nameEnd = buffer.indexOf(0, start + HEADER_BYTES);
+    if (nameEnd <= start + HEADER_BYTES || nameEnd >= end) return false;
+    return this.#state.statements.get(buffer.toString('latin1', start + HEADER_BYTES, nameEnd)) !== null;
   }
 
   #refer(message: ClientMessage, name: string, work: Work): void {
@@ -591,7 +648,7 @@ export class Session implements ConnectionHolder {
   // Works.
 
   #submit(work: Work): void {
-    const only = work.complete && (work.kind !== 'batch' || work.executes === 1) ? work.onlyStatement : null;
+    const only = loneControl(work);
     if (this.#mayBeOurs(work, only)) {
       if (this.#state.works.length > 0) {
         this.#waiting = work;
@@ -609,7 +666,8 @@ export class Session implements ConnectionHolder {
     if (isLoneSync(work)) return state.active === null;
     if (only === null) return false;
     if (isOwnSetting(only)) return true;
-    if (only.kind === 'deallocate') return only.name !== null && state.statements.get(only.name) !== null;
+    if (only.kind === 'deallocate' && state.transaction !== 'failed')
+      return only.name !== null && state.statements.get(only.name) !== null;
     if (state.transaction === 'deferred') return true;
     const pipelined = state.works.length > 0 && state.activeIsPrimary;
     return only.kind === 'begin' && state.transaction === 'idle' && !state.pinned && !pipelined && !state.expectsTransaction;
@@ -640,7 +698,7 @@ export class Session implements ConnectionHolder {
       state.statements.remove(only.name);
       result = { tag: 'DEALLOCATE' };
     }
-    result ??= deferredAnswer(state, only, work.text);
+    result ??= deferredAnswer(state, only, work.text, this.#options.reported);
     if (result === null) return false;
     if (state.transaction === 'idle') this.#own.transactionEnded(only.kind === 'commit');
     this.#answer(localReply(work, result, state.transaction));
@@ -673,7 +731,33 @@ export class Session implements ConnectionHolder {
       work.preamble = deferred.preamble;
       this.#aftermath.touch(deferred.settings.keys());
     }
+    if (this.#state.statements.size > 0) {
+      this.#borrow(work);
+      if (dropsNames(work)) this.#state.dropping = work;
+    }
     this.#dispatcher.submit(work);
+  }
+
+  /** Takes down the prepared statements that the work's SQL mentions by name. */
+  #borrow(work: Work): void {
+    for (const { statements } of work.facts) {
+      for (const statement of statements) {
+        if (statement.kind !== 'prepare' && statement.kind !== 'execute' && statement.kind !== 'deallocate') continue;
+        const known = statement.name === null ? null : this.#state.statements.get(statement.name);
+        if (statement.name === null || known === null) continue;
+        work.borrowed ??= new Map();
+        work.borrowed.set(statement.name, known);
+      }
+    }
+  }
+
+  /** DEALLOCATE ran on what was borrowed. */
+  #forgetDeallocated(work: Work): void {
+    for (const { statements } of work.facts) {
+      for (const statement of statements) {
+        if (statement.kind === 'deallocate' && statement.name !== null) this.#state.statements.remove(statement.name);
+      }
+    }
   }
 
   #runWaiting(): void {
@@ -707,6 +791,7 @@ export class Session implements ConnectionHolder {
     const now = this.#parts.clock.now();
     const idle = isIdle(status);
     if (failed) this.#takeBackNames(work);
+    else if (work.borrowed !== null) this.#forgetDeallocated(work);
     if (connection !== null) this.#aftermath.note(work, connection, failed, work.autocommit && idle);
     this.#account(work, now, failed);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
@@ -715,7 +800,10 @@ export class Session implements ConnectionHolder {
     }
     state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
     if (idle) this.#transactionEnded();
-    if (state.works.length > 0) return;
+    if (state.works.length > 0) {
+      if (this.#heldBack || this.#broken !== null) this.#pump();
+      return;
+    }
     state.expectsTransaction = !idle;
     this.#flushNotifications();
     this.#becameIdle();
@@ -760,6 +848,7 @@ export class Session implements ConnectionHolder {
       connection.cancelled = false;
       this.#settle((done) => Question.ask(connection, ';', (_answer, status) => status !== 0 && done()));
     } else if (this.#aftermath.due) this.#settle((done) => this.#aftermath.ask(connection, done));
+    else if (connection.mayHideSettings && !this.#dispatcher.keeps) this.#settle((done) => Aftermath.uncover(connection, done));
     else {
       this.#dispatcher.release();
       this.#dispatcher.releaseHome();
@@ -933,9 +1022,24 @@ function rollsBack(work: Work): boolean {
   return ends?.kind === 'rollback';
 }
 
-/** A Sync with nothing to end. */
+const HEADER_BYTES = 5;
+
+/** A CopyDone or CopyFail goes to the work's COPY, or ahead of it. */
+function noteCopyEnd(work: Work): void {
+  if (work.copyOpen) work.copyOpen = false;
+  else if (work.complete) work.copyEndsAhead++;
+  else work.copyEndsBeforeSync++;
+}
+
+/** The work's only statement, unless it is a query or stands among messages that PostgreSQL may refuse. */
+function loneControl(work: Work): StatementFacts | null {
+  const only = work.complete ? work.onlyStatement : null;
+  return only === null || only.kind === 'query' || (work.kind === 'batch' && !isPlainRun(work)) ? null : only;
+}
+
+/** A Sync with nothing to end, and nothing in it that PostgreSQL would complain of. */
 function isLoneSync(work: Work): boolean {
-  return work.kind === 'batch' && work.complete && work.messages.length === 1;
+  return work.kind === 'batch' && work.complete && work.messages.length === 1 && work.messages[0]?.length === HEADER_BYTES;
 }
 
 const ENDS_TRANSACTION: ReadonlySet<string> = new Set(['commit', 'rollback', 'prepare transaction']);

@@ -13,19 +13,28 @@ export class ParseStep implements Step {
   readonly #work: Work;
   /** Null when the Parse was ours. */
   readonly #message: ClientMessage | null;
+  /** A Close of the same statement goes ahead of it. */
+  readonly #renews: boolean;
 
-  constructor(connection: BackendConnection, work: Work, statementId: number, named: boolean, message: ClientMessage | null) {
+  constructor(
+    connection: BackendConnection,
+    work: Work,
+    statement: { readonly id: number; readonly named: boolean; readonly renews?: boolean },
+    message: ClientMessage | null,
+  ) {
     this.action = message === null ? 'drop' : 'forward';
     this.#connection = connection;
     this.#work = work;
-    this.#statementId = statementId;
-    this.#named = named;
+    this.#statementId = statement.id;
+    this.#named = statement.named;
+    this.#renews = statement.renews ?? false;
     this.#message = message;
   }
 
   undo(failing: boolean): void {
-    if (this.#named) this.#connection.removeStatement(this.#statementId);
-    else this.#connection.unnamedStatement = 0;
+    // Skipped together with the Close ahead of it, it has left the statement where it was.
+    if (!this.#named) this.#connection.unnamedStatement = 0;
+    else if (failing || !this.#renews) this.#connection.removeStatement(this.#statementId);
     if (this.#message !== null) skip(this.#work, this.#message, failing);
   }
 }
@@ -39,6 +48,23 @@ export class EmittedStep implements Step {
 
   constructor(kind: 'parse' | 'close', work: Work, message: ClientMessage) {
     this.reply = kind === 'parse' ? PARSE_COMPLETE : CLOSE_COMPLETE;
+    this.#work = work;
+    this.#message = message;
+  }
+
+  undo(failing: boolean): void {
+    skip(this.#work, this.#message, failing);
+  }
+}
+
+/** A Parse or Close that goes to the backend under the client's own name. */
+export class OwnNameStep implements Step {
+  readonly action = 'forward';
+  readonly reply = null;
+  readonly #work: Work;
+  readonly #message: ClientMessage;
+
+  constructor(work: Work, message: ClientMessage) {
     this.#work = work;
     this.#message = message;
   }

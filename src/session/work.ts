@@ -19,6 +19,8 @@ export class ClientMessage {
   previous: PreparedStatement | null = null;
   /** Parse of a name that is taken: PostgreSQL is made to say so. */
   duplicate = false;
+  /** Parse of a name that a statement of SQL's PREPARE may have: PostgreSQL is asked. */
+  contested = false;
 
   constructor(type: number, buffer: Buffer, start: number, end: number, length: number) {
     this.type = type;
@@ -86,6 +88,17 @@ export class Work {
   holding = false;
   /** The backend takes CopyData for it. */
   copyOpen = false;
+  /** A COPY FROM STDIN began in it. */
+  copied = false;
+  /** CopyDone and CopyFail that were sent before the backend asked for data: ahead of the Sync, and behind it. */
+  copyEndsBeforeSync = 0;
+  copyEndsAhead = 0;
+  /** A batch that has a Query or a FunctionCall in the place of its Sync. */
+  endsInQuery = false;
+  /** The client was told that the connection ends. */
+  ended = false;
+  /** Prepared statements that its SQL mentions by the client's names: they must exist under those while it runs. */
+  borrowed: Map<string, PreparedStatement> | null = null;
   /** Names that had to exist on the backend for an error's sake; to be closed behind it. */
   closeAfter: string[] | null = null;
   /** Changes of the session's names that PostgreSQL skipped, to be taken back if the work is not run again. */

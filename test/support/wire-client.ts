@@ -130,6 +130,11 @@ export class WireClient implements Disposable {
     }
   }
 
+  /** Sends bytes that need not begin or end with a message. They are not part of the transcript. */
+  sendPiece(bytes: Buffer): void {
+    this.#socket.write(bytes);
+  }
+
   /** The next `count` messages. */
   receive(count: number): Promise<Message[]> {
     return this.#until(`${count} messages`, () => {

@@ -1,0 +1,125 @@
+import pg from 'pg';
+import { expect } from 'vitest';
+import { type Cluster, startCluster } from './cluster.ts';
+import type { Conversation } from './conversation.ts';
+import { type Pgweir, startPgweir } from './pgweir.ts';
+import { type Manner, play } from './player.ts';
+
+/** A cluster, pgweir in front of it, and what is needed to play a conversation to each from the same beginning. */
+export class Differential implements AsyncDisposable {
+  readonly #cluster: Cluster;
+  readonly #pgweir: Pgweir;
+  /** A client of each node, the primary's first. */
+  readonly #watchers: readonly pg.Client[];
+  readonly #timeoutMs: number;
+
+  private constructor(cluster: Cluster, pgweir: Pgweir, watchers: readonly pg.Client[], timeoutMs: number) {
+    this.#cluster = cluster;
+    this.#pgweir = pgweir;
+    this.#watchers = watchers;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** @param timeoutMs bound on every wait for a reply */
+  static async start(timeoutMs: number): Promise<Differential> {
+    const cluster = await startCluster({ replicas: 2, settings: { max_prepared_transactions: '5' } });
+    await cluster.primary.query(SCHEMA);
+    const pgweir = await startPgweir(cluster);
+    const watchers = cluster.nodes.map(
+      ({ port }) => new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' }),
+    );
+    for (const watcher of watchers) await watcher.connect();
+    return new Differential(cluster, pgweir, watchers, timeoutMs);
+  }
+
+  /** What PostgreSQL says. */
+  async direct(told: Conversation, manner: Manner): Promise<string[]> {
+    await this.#begin();
+    return play(told, { ...this.#stage, host: this.#cluster.primary.host, port: this.#cluster.primary.port }, manner);
+  }
+
+  /** What pgweir says, and that it has kept nothing of it. */
+  async through(told: Conversation, manner: Manner): Promise<string[]> {
+    await this.#begin();
+    const lines = await play(told, { ...this.#stage, host: this.#pgweir.host, port: this.#pgweir.port }, manner);
+    await this.#expectWhole();
+    return lines;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#watchers.map((watcher) => watcher.end()));
+    await this.#pgweir[Symbol.asyncDispose]();
+    await this.#cluster[Symbol.asyncDispose]();
+  }
+
+  get #stage() {
+    return { primary: this.#cluster.primary, timeoutMs: this.#timeoutMs };
+  }
+
+  /** Every conversation begins with the same rows, on every node. */
+  async #begin(): Promise<void> {
+    const [primary, ...replicas] = this.#watchers;
+    await primary?.query(ROWS);
+    const position = (await primary?.query('SELECT pg_current_wal_flush_lsn() AS lsn'))?.rows[0].lsn;
+    const behind = async (replica: pg.Client) =>
+      (await replica.query('SELECT pg_last_wal_replay_lsn() < $1 AS yes', [position])).rows[0].yes;
+    for (const replica of replicas) while (await behind(replica));
+  }
+
+  /** No lease is out, and no connection was left in a transaction or with a lock. */
+  async #expectWhole(): Promise<void> {
+    const none = this.#watchers.map(() => 0);
+    await expect
+      .poll(() => this.#left(), { timeout: this.#timeoutMs, interval: 5 })
+      .toEqual({ leases: none, transactions: none, locks: none });
+  }
+
+  async #left() {
+    const counts = (sql: string) =>
+      Promise.all(this.#watchers.map(async (watcher): Promise<number> => (await watcher.query(sql)).rows[0].n));
+    return {
+      leases: await Promise.all(
+        this.#cluster.nodes.map(({ name }) =>
+          this.#pgweir.metric(`pgweir_backend_connections{backend="${name}",state="active"}`),
+        ),
+      ),
+      transactions: await counts(
+        "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()",
+      ),
+      locks: await counts("SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory'"),
+    };
+  }
+}
+
+const SCHEMA = `
+  CREATE TABLE t (id int PRIMARY KEY, name text);
+  CREATE TABLE child (id int, parent int REFERENCES t DEFERRABLE INITIALLY DEFERRED);
+  CREATE SEQUENCE numbers;
+  CREATE ROLE somebody;
+  CREATE FUNCTION noisy(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'noise %', i; RETURN i; END $$;
+  CREATE FUNCTION fails(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN i / 0; END $$;
+  CREATE FUNCTION catches() RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM 1/0; EXCEPTION WHEN OTHERS THEN RETURN SQLERRM; END $$;
+  CREATE FUNCTION sets() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '9MB'; END $$;
+  CREATE PROCEDURE commits() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (900, 'x'); COMMIT; DELETE FROM t WHERE id = 900; END $$;
+  CREATE PROCEDURE doubles(INOUT n int) LANGUAGE plpgsql AS $$ BEGIN n := 2 * n; END $$;
+`;
+
+const ROWS = `
+  TRUNCATE t, child;
+  INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three');
+  SELECT setval('numbers', 1, false);
+`;
+
+/**
+ * What PostgreSQL said as pgweir may say it: an error of pgweir's own does not tell file, line and routine, and where
+ * PostgreSQL quotes the name of a prepared statement it may quote the one that it has on the connection.
+ */
+export function asPgweirMaySay(expected: readonly string[], heard: readonly string[]): string[] {
+  return expected.map((line, index) => {
+    const other = heard[index] ?? '';
+    if (!line.startsWith('S: ErrorResponse') || !other.startsWith('S: ErrorResponse')) return line;
+    const name = /prepared statement (\\"pgweir_\d+ ?\\")/.exec(other)?.[1];
+    const renamed = name === undefined ? line : line.replace(/prepared statement \\".*?\\"/, `prepared statement ${name}`);
+    return other.includes('"F":') ? renamed : renamed.replace(/,"F":.*}$/, '}');
+  });
+}
