@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Pgweir, startPgweir } from '../support/pgweir.ts';
@@ -132,6 +133,29 @@ describe('a pipeline', () => {
     await client.receiveUntilReady();
     expect(resultOf(await client.receiveUntilReady()).tags).toEqual(['INSERT 0 1']);
   });
+});
+
+test('a client that asks and does not read is not asked for more', async () => {
+  const before = await pgweir.metricSum('pgweir_routed_total');
+  using client = await connect();
+  const asked = 800;
+  client.pause();
+  for (let count = 0; count < asked; count++) {
+    client.send(query("SELECT repeat('x', 60000)"));
+    await sleep(1);
+  }
+  const answered = async () => (await pgweir.metricSum('pgweir_routed_total')) - before;
+  let last = 0;
+  await until('no further answers', async () => {
+    const earlier = last;
+    await sleep(200);
+    last = await answered();
+    return last > 1 && last === earlier;
+  });
+  expect(last).toBeLessThan(asked / 2);
+  client.resume();
+  for (let count = 0; count < asked; count++) await client.receiveUntilReady();
+  expect(await answered()).toBe(asked);
 });
 
 describe('a Flush', () => {
