@@ -156,7 +156,7 @@ function normaliser(): Normalise {
 const FIRST_NORMAL_OID = 16_384;
 
 /** Uniform in [0, 1), the same for the same seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
+function randomFrom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
