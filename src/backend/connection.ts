@@ -190,6 +190,7 @@ export class BackendConnection implements LedgerOwner {
 
   /** The statement must be prepared anew before its next use: its plan no longer fits its result type. */
   retireStatement(id: number, name: Buffer): void {
+    if (this.unnamedStatement === id) this.unnamedStatement = 0;
     this.#statements.delete(id);
     this.#evicted.delete(id);
     this.#retired.push(name);

@@ -20,6 +20,9 @@ export interface ReplicationRelayParts {
 
 const DIAL_TIMEOUT_MS = 10_000;
 
+/** Beyond this many unsent bytes the client is not read on. Ours; more than a socket's own mark, so that `drain` follows. */
+const MAX_UNSENT_BYTES = 256 * 1024;
+
 /**
  * A client of physical or logical replication: a connection of its own to the primary, relayed byte for byte after the
  * login. Nothing of it is pooled, classified or retried.
@@ -71,6 +74,10 @@ export class ReplicationRelay implements Client {
       timeoutMs: DIAL_TIMEOUT_MS,
       clock: parts.clock,
     });
+    if (login.socket.destroyed) {
+      backend.socket.destroy();
+      throw new OperationalError('backend_lost', 'the client went away');
+    }
     return new ReplicationRelay(login, identity, backend, endpoint, parts);
   }
 
@@ -128,7 +135,8 @@ export class ReplicationRelay implements Client {
     client.on('data', (chunk: Buffer) => {
       measures.clientReceivedBytes += chunk.length;
       measures.backendSentBytes += chunk.length;
-      if (!backend.write(chunk)) client.pause();
+      backend.write(chunk);
+      if (backend.writableLength > MAX_UNSENT_BYTES) client.pause();
     });
     client.on('drain', () => backend.resume());
     client.on('close', () => this.#end());

@@ -38,7 +38,8 @@ export class SessionClient implements Client {
   readonly #parts: SessionClientParts;
   readonly #partition: Partition;
   #draining = false;
-  #timedOut = false;
+  /** Since when the work was under way that was cancelled for taking too long. */
+  #timedOutSinceMs: number | null = null;
 
   constructor(
     socket: net.Socket,
@@ -56,10 +57,7 @@ export class SessionClient implements Client {
     this.#socket = new ClientSocket(
       socket,
       {
-        received: (chunk) => {
-          this.#timedOut = false;
-          this.session.receive(chunk);
-        },
+        received: (chunk) => this.session.receive(chunk),
         congested: () => this.session.clientCongested(),
         writable: () => this.session.clientWritable(),
         closed: () => {
@@ -104,8 +102,8 @@ export class SessionClient implements Client {
     const { idleInTransactionTimeoutMs, clientIdleTimeoutMs, queryTimeoutMs } = this.#parts.timeouts();
     if (!session.idle) {
       const since = session.busySinceMs;
-      if (queryTimeoutMs === 0 || since === null || nowMs - since < queryTimeoutMs || this.#timedOut) return;
-      this.#timedOut = true;
+      if (queryTimeoutMs === 0 || since === null || nowMs - since < queryTimeoutMs || this.#timedOutSinceMs === since) return;
+      this.#timedOutSinceMs = since;
       this.cancel();
       return;
     }

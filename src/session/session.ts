@@ -269,7 +269,9 @@ export class Session implements ConnectionHolder {
     this.#insideCopy = false;
     state.works.length = 0;
     const lost = this.#lost.splice(0);
-    if (lost.some((work) => work.ended || (work.streamed && connection.cutInside))) {
+    const ended = lost.some((work) => work.ended);
+    if (ended || (lost.some((work) => work.streamed) && connection.cutInside)) {
+      if (ended && farewell !== null) this.#answer(farewell);
       this.close();
       this.#parts.client.end();
       return;
@@ -554,7 +556,7 @@ export class Session implements ConnectionHolder {
     switch (message.type) {
       case FRONTEND.parse: {
         if (!this.#framer.last) {
-          throw new OperationalError('message_too_large', 'prepared statement is too long to be kept', {
+          throw new OperationalError('statement_memory', 'prepared statement is too long to be kept', {
             hint: 'Send it as a simple query.',
           });
         }
@@ -801,6 +803,8 @@ export class Session implements ConnectionHolder {
     state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
     if (idle) this.#transactionEnded();
     if (state.works.length > 0) {
+      // What is next runs from now on.
+      this.busySinceMs = now;
       if (this.#heldBack || this.#broken !== null) this.#pump();
       return;
     }

@@ -116,6 +116,14 @@ describe('a pipeline', () => {
     expect(() => resultOf(second)).toThrow('53200');
   });
 
+  test('is not cancelled for being long, when each of its statements is short', async () => {
+    await using strict = await startPgweir(cluster, 'limits: { query_timeout: 1s }');
+    using client = await connect({}, strict);
+    client.send(...Array.from({ length: 5 }, () => query('SELECT pg_sleep(0.6)')));
+    for (let count = 0; count < 5; count++) expect(resultOf(await client.receiveUntilReady()).tags).toEqual(['SELECT 1']);
+    await expect(client.query('SELECT pg_sleep(20)')).rejects.toMatchObject({ sqlstate: '57014' });
+  });
+
   test('keeps a transaction that begins behind RESET ALL', async () => {
     await (await connect({ application_name: 'first' })).query('INSERT INTO notes VALUES (4)');
     using client = await connect({ application_name: 'second' });
@@ -298,6 +306,8 @@ describe('a transaction', () => {
     await client.query('BEGIN');
     await client.query('INSERT INTO notes VALUES (9)');
     await cluster.primary.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'`);
+    // pgweir has noticed.
+    await expectWholePools(pgweir, cluster);
     client.send(sync);
     expect(names(await client.receiveUntilReady())).toBe('ReadyForQuery');
     expect(client.status).toBe('E');
