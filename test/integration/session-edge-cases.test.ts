@@ -166,6 +166,50 @@ test('a client that asks and does not read is not asked for more', async () => {
   expect(await answered()).toBe(asked);
 });
 
+describe('a message of a megabyte', () => {
+  const text = 'x'.repeat(1_000_000);
+  const long = query(`INSERT INTO notes SELECT length('${text}')`);
+  const parameter = [
+    clientMessage('Parse', 'long', 'INSERT INTO notes SELECT length($1::text)', []),
+    clientMessage('Bind', '', 'long', [], [text], []),
+    execute,
+    sync,
+  ];
+  const statement = [parse('whole', `INSERT INTO notes SELECT length('${text}')`), bind('whole'), execute, sync];
+
+  test.each([
+    ['Query', long],
+    ['Bind', Buffer.concat(parameter)],
+    ['Parse', Buffer.concat(statement)],
+  ])('passes, cut anywhere: %s', async (_what, bytes) => {
+    using client = await connect();
+    await client.sendCutAt(bytes, [3, 100, 70_000, 500_000, bytes.length - 3]);
+    expect(resultOf(await client.receiveUntilReady()).tags).toEqual(['INSERT 0 1']);
+    // And whoever leaves in the middle of one hurts nobody.
+    client.sendPiece(bytes.subarray(0, 5000));
+  });
+
+  test.each([
+    ['Query', long],
+    ['Bind', Buffer.concat(parameter)],
+  ])('that waits for a connection may be cancelled in its middle: %s', async (what, bytes) => {
+    using holder = await connect();
+    await holder.query('BEGIN');
+    await holder.query('INSERT INTO notes VALUES (14)');
+    using client = await connect();
+    client.sendPiece(bytes.subarray(0, 200_000));
+    await until('it waits', async () => (await pgweir.metric('pgweir_clients{state="waiting"}')) === 1);
+    await client.cancel();
+    const early = what === 'Query' ? await client.receiveUntilReady() : await client.receive(1);
+    expect(() => resultOf(early)).toThrow('57014');
+    await holder.query('COMMIT');
+    client.sendPiece(bytes.subarray(200_000));
+    if (what === 'Bind') expect(names(await client.receiveUntilReady())).toBe('ReadyForQuery');
+    expect((await client.query('SELECT 1')).rows).toEqual([['1']]);
+    expect((await client.query('INSERT INTO notes VALUES (15)')).tags).toEqual(['INSERT 0 1']);
+  });
+});
+
 describe('a Flush', () => {
   test('by itself is answered with nothing', async () => {
     using client = await connect();

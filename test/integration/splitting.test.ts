@@ -90,6 +90,7 @@ describe('state that is known to one connection only', () => {
     expect(await pgweir.metric('pgweir_clients_pinned')).toBe(1);
     expect(await portOf(client)).toBe(cluster.primary.port);
     await client.query('DROP TABLE mine');
+    await expect.poll(() => pgweir.metric('pgweir_clients_pinned')).toBe(0);
     expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
     await client.end();
   });
