@@ -63,9 +63,11 @@ export class Aftermath {
     if (outside && !work.ran) return;
     const only = work.onlyStatement;
     if (only !== null && outside && this.#simple(only, connection, failed)) return;
+    // A lone statement that failed has not dropped any statement of the session; of several, one may have before.
+    const dropped = work.ran && !(failed && only !== null) ? connection : null;
     for (const facts of work.facts) {
       // Nothing of a text that PostgreSQL did not understand has run.
-      if (!failed || facts.reason !== 'text does not parse') this.#noteFacts(facts, work.ran ? connection : null);
+      if (!failed || facts.reason !== 'text does not parse') this.#noteFacts(facts, dropped);
     }
   }
 
@@ -146,7 +148,7 @@ export class Aftermath {
         this.#resetAll(connection);
         for (const name of ['role', 'session_authorization']) this.#reset(name, true, connection);
         connection.forgetStatements();
-        state.statements.clear();
+        state.statements.clearNamed();
         this.#askResidue = state.pinned;
         return true;
       default:
@@ -170,7 +172,7 @@ export class Aftermath {
     connection.settings = withIdentityOf(connection.loginSettings, connection.settings);
   }
 
-  /** `connection`: null when nothing was run yet. */
+  /** `connection`: null when no prepared statements can have been dropped. */
   #noteFacts(facts: Facts, connection: BackendConnection | null): void {
     for (const statement of facts.statements) this.#noteStatement(statement, connection);
     for (const risk of facts.residue) {
@@ -224,7 +226,7 @@ export class Aftermath {
   #forgetStatements(connection: BackendConnection | null): void {
     if (connection === null) return;
     connection.forgetStatements();
-    this.#state.statements.clear();
+    this.#state.statements.clearNamed();
   }
 
   #touchEverything(): void {
@@ -251,9 +253,10 @@ export class Aftermath {
     const changedOnes = new Set<string>();
     for (const [name, value] of answer) {
       if (name === null || name === undefined || value === undefined) return false;
-      changedOnes.add(name);
-      const unset = name === 'session_authorization' && !connection.settings.entries.has(name);
-      if (!unset) this.#learn(name, value, connection);
+      const lower = name.toLowerCase();
+      changedOnes.add(lower);
+      const unset = lower === 'session_authorization' && !connection.settings.entries.has(lower);
+      if (!unset) this.#learn(lower, value, connection);
     }
     // What is not among them any more was reset. Of the settings of extensions that are not loaded nothing is said.
     for (const [name, value] of connection.settings.entries) {
