@@ -141,6 +141,11 @@ export class SessionStatements {
     this.#forget(keyOf(name));
   }
 
+  /** What DISCARD ALL and DEALLOCATE ALL do: the unnamed statement stays. Source: DropAllPreparedStatements in prepare.c. */
+  clearNamed(): void {
+    for (const name of [...this.#byName.keys()]) if (name !== '') this.#forget(name);
+  }
+
   clear(): void {
     for (const statement of this.#byName.values()) this.#registry.release(statement);
     this.#byName.clear();
