@@ -39,6 +39,11 @@ export function decodeParse(buffer: Buffer, start: number, end: number): ParseFi
   };
 }
 
+/** The name alone, of which the beginning of a Parse is enough. */
+export function decodeName(buffer: Buffer, start: number, end: number): string {
+  return textOf(buffer, start + HEADER_BYTES, endOfString(buffer, start + HEADER_BYTES, end));
+}
+
 export interface BindNames {
   readonly portal: string;
   readonly statement: string;

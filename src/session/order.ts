@@ -1,4 +1,7 @@
 import { FRONTEND } from '../protocol/codes.ts';
+import { decodeBindNames, decodeClose, decodeDescribe, decodeName, type TargetFields } from '../protocol/frontend-decoders.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import type { Piece } from '../protocol/rewrite.ts';
 import type { SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -6,16 +9,55 @@ import type { Work } from './work.ts';
  * Pipelining has its limits where the meaning of a message depends on replies that have not come. There the message waits:
  *   - behind a COPY FROM STDIN that may or may not have begun: PostgreSQL ignores a Sync inside it and answers one outside;
  *   - behind a batch that ends in a Query: after an error before it, PostgreSQL passes over the Query, up to a Sync;
- *   - a name, behind what may take it away: a Close in a batch that fails takes nothing away;
+ *   - the name of a prepared statement, behind what gives it or takes it away: in a batch that fails neither happens;
  *   - the end of the connection, behind what is still to be answered.
  */
-export function mustWait(state: SessionState, type: number): boolean {
-  const { works, open, dropping } = state;
+export function mustWait(state: SessionState, message: Piece & { readonly type: number }): boolean {
+  const { type } = message;
+  const { works } = state;
   const last = works[works.length - 1];
   if (last === undefined || isCopyMessage(type) || last.copyOpen) return false;
   if (type === FRONTEND.terminate) return isAnswerDue(state);
   if (last.complete && takesMore(last)) return true;
-  return dropping !== null && dropping !== open && isAboutName(type) && works.includes(dropping);
+  const unnamed = isUnderWay(state, state.unnamedBy);
+  const named = isUnderWay(state, state.namedBy);
+  if (!unnamed && !named) return false;
+  const name = nameIn(message);
+  if (name === null) return false;
+  // Parse and Close of the unnamed statement always succeed in what they do to the name, or are skipped with all behind them.
+  if (name === '') return unnamed && (type === FRONTEND.bind || type === FRONTEND.describe);
+  return named && (type !== FRONTEND.parse || state.statements.get(name) !== null);
+}
+
+/** The work was sent and its reply has not come; not the one that the message itself belongs to. */
+function isUnderWay({ works, open }: SessionState, work: Work | null): boolean {
+  return work?.sent === true && work !== open && works.includes(work);
+}
+
+/** The name of a prepared statement that a message is about, or null. */
+function nameIn({ type, buffer, start, end }: Piece & { readonly type: number }): string | null {
+  try {
+    switch (type) {
+      case FRONTEND.parse:
+        return decodeName(buffer, start, end);
+      case FRONTEND.bind:
+        return decodeBindNames(buffer, start, end).statement;
+      case FRONTEND.describe:
+        return ofStatement(decodeDescribe(buffer, start, end));
+      case FRONTEND.close:
+        return ofStatement(decodeClose(buffer, start, end));
+      default:
+        return null;
+    }
+  } catch (error) {
+    // PostgreSQL is to complain of it, and nothing depends on when.
+    if (error instanceof ProtocolError) return null;
+    throw error;
+  }
+}
+
+function ofStatement({ target, name }: TargetFields): string | null {
+  return target === 'statement' ? name : null;
 }
 
 /** Something complete is under way, so its reply will come without another word of the client. */
@@ -44,8 +86,4 @@ function takesMore(work: Work): boolean {
     for (const statement of statements) if (statement.kind === 'copy' && statement.direction === 'in') return true;
   }
   return false;
-}
-
-function isAboutName(type: number): boolean {
-  return type === FRONTEND.parse || type === FRONTEND.bind || type === FRONTEND.describe || type === FRONTEND.close;
 }

@@ -150,8 +150,7 @@ export class Sender {
   }
 
   #bind(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
-    const statement = message.statement;
-    if (statement !== null) this.#ensure(connection, work, segment, statement, message.name === '');
+    this.#ensure(connection, work, segment, message);
     connection.step(segment, plainStep);
     const name = nameOnBackend(message);
     if (name === null) {
@@ -164,8 +163,7 @@ export class Sender {
   }
 
   #describe(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
-    const statement = message.statement;
-    if (statement !== null) this.#ensure(connection, work, segment, statement, message.name === '');
+    this.#ensure(connection, work, segment, message);
     connection.step(segment, plainStep);
     const name = nameOnBackend(message);
     if (name === null) connection.write(message.buffer, message.start, message.end);
@@ -175,21 +173,35 @@ export class Sender {
     }
   }
 
+  #dropUnnamed(connection: BackendConnection, segment: Segment): void {
+    const close = encodeClose('statement', '');
+    connection.unnamedStatement = 0;
+    connection.step(segment, droppedStep);
+    connection.write(close, 0, close.length);
+  }
+
   /** A named statement stays on the connection for others; only the session forgets it. */
   #close(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
     const { name, previous } = message;
-    if (name === '') {
-      connection.unnamedStatement = 0;
-      connection.step(segment, plainStep);
-    } else if (name !== null && (previous !== null || name.startsWith(STATEMENT_PREFIX))) {
+    if (name !== null && name !== '' && (previous !== null || name.startsWith(STATEMENT_PREFIX))) {
       connection.step(segment, new EmittedStep('close', work, message));
       return;
-    } else connection.step(segment, plainStep); // A portal, or a name that only SQL's PREPARE may have given.
+    }
+    if (name === '') connection.unnamedStatement = 0;
+    // A portal, the unnamed statement, or a name that only SQL's PREPARE may have given.
+    connection.step(segment, name === null ? plainStep : new OwnNameStep(work, message));
     connection.write(message.buffer, message.start, message.end);
   }
 
   /** Prepares the statement ahead of the message that needs it, unless the connection has it. */
-  #ensure(connection: BackendConnection, work: Work, segment: Segment, statement: PreparedStatement, unnamed: boolean): void {
+  #ensure(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
+    const { statement, name } = message;
+    const unnamed = name === '';
+    if (statement === null) {
+      // The client has none, which PostgreSQL is to say; on the connection there may be another client's.
+      if (unnamed) this.#dropUnnamed(connection, segment);
+      return;
+    }
     if (unnamed ? connection.unnamedStatement === statement.id : connection.hasStatement(statement.id)) return;
     connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
     if (unnamed) connection.unnamedStatement = statement.id;

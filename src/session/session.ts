@@ -96,8 +96,6 @@ export class Session implements ConnectionHolder {
   #skipping = false;
   /** The framer's present message waits for replies. */
   #heldBack = false;
-  /** It waits for all of them. */
-  #untilAnswered = false;
   /** The client's stream cannot be followed from here on; said when what came before is answered. */
   #broken: ProtocolError | null = null;
   /** Where later pieces of the current message go. */
@@ -337,7 +335,7 @@ export class Session implements ConnectionHolder {
     const state = this.#state;
     if (state.closed || this.#congested || this.#dispatcher.stalled !== null) return false;
     if ((this.#redo.length > 0 || this.#waiting !== null) && state.works.length > 0) return false;
-    if (this.#heldBack && (this.#untilAnswered ? isAnswerDue(state) : mustWait(state, this.#framer.type))) return false;
+    if (this.#heldBack && mustWait(state, this.#framer)) return false;
     if (this.#broken !== null && isAnswerDue(state)) return false;
     return state.active === null || !state.active.congested;
   }
@@ -359,8 +357,7 @@ export class Session implements ConnectionHolder {
     }
     this.#piecesPass = false;
     if (this.#skipping && framer.type !== FRONTEND.sync && framer.type !== FRONTEND.terminate) return;
-    this.#untilAnswered = false;
-    this.#heldBack = mustWait(this.#state, framer.type);
+    this.#heldBack = mustWait(this.#state, framer);
     if (this.#heldBack) return;
     this.busySinceMs ??= this.#parts.clock.now();
     const { works } = this.#state;
@@ -478,12 +475,6 @@ export class Session implements ConnectionHolder {
       this.#becameIdle();
       return;
     }
-    if (message.type === FRONTEND.parse && isAnswerDue(this.#state) && this.#isTaken(message)) {
-      // Unless what took the name was skipped.
-      this.#heldBack = true;
-      this.#untilAnswered = true;
-      return;
-    }
     const work = open ?? this.#batch ?? this.#beginBatch();
     try {
       this.#resolve(message, work);
@@ -569,8 +560,8 @@ export class Session implements ConnectionHolder {
           return;
         }
         message.contested = name !== '' && this.#mayHaveSqlNames;
-        if (message.contested) this.#state.dropping = work;
         message.statement = statements.define(name, text, typesSlice);
+        this.#changesName(work, name);
         this.#mention(work, message.statement);
         return;
       }
@@ -589,8 +580,8 @@ export class Session implements ConnectionHolder {
         if (target !== 'statement') return;
         message.name = name;
         message.previous = statements.get(name);
-        if (message.previous !== null) this.#state.dropping = work;
         statements.remove(name);
+        this.#changesName(work, name);
         return;
       }
       case FRONTEND.execute:
@@ -600,17 +591,15 @@ export class Session implements ConnectionHolder {
     }
   }
 
+  #changesName(work: Work, name: string): void {
+    if (name === '') this.#state.unnamedBy = work;
+    else this.#state.namedBy = work;
+  }
+
   /** SQL's PREPARE may have given names on the session's connection. */
   get #mayHaveSqlNames(): boolean {
     const { pins, settling } = this.#state;
     return settling || pins.has('prepared statement') || this.#aftermath.due;
-  }
-
-  /** A Parse of a name that is taken, as far as is known before the replies have come. */
-  #isTaken({ buffer, start, end }: ClientMessage): boolean {
-    const nameEnd = buffer.indexOf(0, start + HEADER_BYTES);
-    if (nameEnd <= start + HEADER_BYTES || nameEnd >= end) return false;
-    return this.#state.statements.get(buffer.toString('latin1', start + HEADER_BYTES, nameEnd)) !== null;
   }
 
   #refer(message: ClientMessage, name: string, work: Work): void {
@@ -735,7 +724,7 @@ export class Session implements ConnectionHolder {
     }
     if (this.#state.statements.size > 0) {
       this.#borrow(work);
-      if (dropsNames(work)) this.#state.dropping = work;
+      if (dropsNames(work)) this.#state.namedBy = work;
     }
     this.#dispatcher.submit(work);
   }

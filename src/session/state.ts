@@ -61,8 +61,9 @@ export class SessionState {
   readonly works: Work[] = [];
   /** The newest of them while its Sync has not been sent. */
   open: Work | null = null;
-  /** The newest work behind which it is not certain what names of prepared statements mean. */
-  dropping: Work | null = null;
+  /** The newest works that change what names of prepared statements, and what the unnamed statement, mean. */
+  namedBy: Work | null = null;
+  unnamedBy: Work | null = null;
   /** A question of our own about the state of the active connection is under way. */
   settling = false;
 
