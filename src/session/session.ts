@@ -86,6 +86,8 @@ export class Session implements ConnectionHolder {
   #waiting: Work | null = null;
   /** Works to be run again, or to be answered with an error, before anything else; in order. */
   readonly #redo: { readonly work: Work; readonly error: ReportableError | Buffer | null }[] = [];
+  /** Those that are still to be put in front of `#redo`, until it is known of all that were under way. */
+  readonly #comeBack: { readonly work: Work; readonly error: ReportableError | Buffer | null }[] = [];
   /** Works that a lost connection has left unanswered. */
   readonly #lost: Work[] = [];
   /** The connection of the open transaction was lost and the client has not been told. */
@@ -284,7 +286,7 @@ export class Session implements ConnectionHolder {
       return;
     }
     this.#redoLost(lost, farewell);
-    this.#redoBehind();
+    this.#putInFront();
     this.#pump();
   }
 
@@ -770,10 +772,14 @@ export class Session implements ConnectionHolder {
     }
   }
 
-  /** The work that waited behind those to be run again comes after them. */
-  #redoBehind(): void {
+  /**
+   * What was under way comes again, then the work that waited behind it, then what was to come again already: a work may be
+   * lost a second time while its successors wait for it.
+   */
+  #putInFront(): void {
     const behind = this.#dispatcher.takeStalledBehind();
-    if (behind !== null) this.#redo.push({ work: behind, error: null });
+    if (behind !== null) this.#comeBack.push({ work: behind, error: null });
+    this.#redo.unshift(...this.#comeBack.splice(0));
   }
 
   #done(work: Work, status: number, failed: boolean): void {
@@ -872,9 +878,9 @@ export class Session implements ConnectionHolder {
     // One that stood behind the failing one has run, and may have left something.
     if (state.active !== null) this.#aftermath.note(work, state.active, true, false);
     work.startAgain();
-    this.#redo.push({ work, error: null });
+    this.#comeBack.push({ work, error: null });
     if (state.works.length > 0) return;
-    this.#redoBehind();
+    this.#putInFront();
     state.transaction = 'idle';
     state.expectsTransaction = false;
     this.#drained();
@@ -894,13 +900,13 @@ export class Session implements ConnectionHolder {
       this.#parts.measures.retries.inc('settings');
       work.primaryOnly = true;
       work.startAgain();
-      this.#redo.push({ work, error: null });
+      this.#comeBack.push({ work, error: null });
     } else {
       state.transaction = work.preamble === null ? 'idle' : 'failed';
       state.expectsTransaction = false;
       this.#answerError(work, error);
     }
-    this.#redoBehind();
+    this.#putInFront();
     this.#pump();
   }
 
@@ -919,9 +925,9 @@ export class Session implements ConnectionHolder {
         this.#parts.measures.retries.inc(work.retryCause ?? 'connection lost');
         work.failedOn.push(work.backend);
         work.startAgain();
-        this.#redo.push({ work, error: null });
+        this.#comeBack.push({ work, error: null });
       } else {
-        this.#redo.push({ work, error: lossOf(work, inside, detail) });
+        this.#comeBack.push({ work, error: lossOf(work, inside, detail) });
         unanswered.push(work);
       }
       if (endsTransaction(work)) inside = false;

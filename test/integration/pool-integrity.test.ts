@@ -50,10 +50,15 @@ async function mostConnections(work: Promise<unknown>): Promise<number> {
 }
 
 describe('twenty clients over two connections', () => {
-  test('are all served: reads, writes, transactions and batches, of two roles', async () => {
+  test.each([
+    ['one role', ['postgres']],
+    // Whose connections are closed to make room for the other's.
+    ['two roles', ['postgres', 'other']],
+  ])('of %s are all served: reads, writes, transactions and batches', async (_of, users) => {
+    await cluster.primary.query('TRUNCATE notes');
     const work = Promise.all(
       Array.from({ length: 20 }, async (_, index) => {
-        const client = await connectPg(pgweir.port, { user: index % 3 === 0 ? 'other' : 'postgres' });
+        const client = await connectPg(pgweir.port, { user: users[index % users.length] });
         for (let round = 0; round < 20; round++) {
           await client.query('SELECT $1::int', [round]);
           await client.query('BEGIN');
@@ -63,7 +68,9 @@ describe('twenty clients over two connections', () => {
         await client.end();
       }),
     );
-    expect(await mostConnections(work)).toBeLessThanOrEqual(2);
+    const most = await mostConnections(work);
+    // A closed one is still to be seen for a moment.
+    expect(most).toBeLessThanOrEqual(users.length === 1 ? 2 : 6);
     const counts = await cluster.primary.query('SELECT count(*)::int AS c FROM notes GROUP BY n');
     expect(counts).toEqual(Array.from({ length: 20 }, () => ({ c: 10 })));
   });

@@ -203,6 +203,27 @@ describe('a connection to the primary is lost', () => {
     expect((await client.receiveUntilReady()).map(({ args }) => args[0])).toContainEqual(['23']);
   });
 
+  test('twice with the same read in flight: it still comes before the write behind it', async () => {
+    for (let round = 0; round < 5; round++) {
+      using client = await connect();
+      const text = `SELECT 24${round}`;
+      client.send(
+        clientMessage('Query', `${text} FROM pg_sleep(0.3)`),
+        clientMessage('Query', 'INSERT INTO loud VALUES (25)'),
+        clientMessage('Query', 'SELECT 26'),
+      );
+      const sql = `SELECT count(pg_terminate_backend(pid))::int AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE '${text}%'`;
+      let ended = 0;
+      await until('the read to end on each replica', async () => {
+        for (const node of cluster.replicas) ended += Number((await node.query(sql))[0]?.n);
+        return ended >= 2;
+      });
+      expect((await client.receiveUntilReady()).map(({ args }) => args[0])).toContainEqual([`24${round}`]);
+      expect((await client.receiveUntilReady()).map(({ args }) => args[0])).toContain('INSERT 0 1');
+      expect((await client.receiveUntilReady()).map(({ args }) => args[0])).toContainEqual(['26']);
+    }
+  });
+
   test('in the middle of a streamed result: the client gets an error behind whole rows, or the end of its connection', async () => {
     using client = await connect();
     client.send(
