@@ -189,7 +189,9 @@ export class Dispatcher {
       this.#stall(work);
       return;
     }
-    const inTransaction = state.expectsTransaction || state.transaction === 'open' || state.transaction === 'failed';
+    // A transaction that is only expected may not come about: then a write has no business on a replica.
+    const expected = state.expectsTransaction && (state.activeIsPrimary || isRead(work));
+    const inTransaction = expected || state.transaction === 'open' || state.transaction === 'failed';
     const pinned = state.pinned && active === state.home;
     if (inTransaction || pinned) {
       work.route = routeTo(state.activeIsPrimary ? 'primary' : 'replica', inTransaction ? 'in transaction' : 'pinned');

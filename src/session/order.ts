@@ -70,11 +70,12 @@ export function isCopyMessage(type: number): boolean {
   return type === FRONTEND.copyData || type === FRONTEND.copyDone || type === FRONTEND.copyFail;
 }
 
-/** Whether the work's SQL takes away names of prepared statements. */
-export function dropsNames(work: Work): boolean {
+/** Whether the work's SQL gives or takes away names of prepared statements. */
+export function changesNames(work: Work): boolean {
   for (const { statements } of work.facts) {
     for (const statement of statements) {
-      if (statement.kind === 'deallocate' || (statement.kind === 'discard' && statement.target === 'all')) return true;
+      if (statement.kind === 'prepare' || statement.kind === 'deallocate') return true;
+      if (statement.kind === 'discard' && statement.target === 'all') return true;
     }
   }
   return false;

@@ -98,6 +98,9 @@ export class SessionStatements {
   readonly #registry: StatementRegistry;
   readonly #maxStatements: number;
   readonly #byName = new Map<string, PreparedStatement>();
+  /** Tells one change of the unnamed statement from another. */
+  #version = 0;
+  #lastVersion = 0;
 
   constructor(registry: StatementRegistry, maxStatements: number) {
     this.#registry = registry;
@@ -106,6 +109,10 @@ export class SessionStatements {
 
   get size(): number {
     return this.#byName.size;
+  }
+
+  get unnamedVersion(): number {
+    return this.#version;
   }
 
   get(name: string): PreparedStatement | null {
@@ -127,6 +134,16 @@ export class SessionStatements {
     this.#forget(keyOf(name));
     this.#byName.set(keyOf(name), statement);
     return statement;
+  }
+
+  /**
+   * The same for the unnamed statement, unless it was changed again since.
+   * @param versions before and after the change that is taken back
+   */
+  restoreUnnamed(previous: PreparedStatement | null, versions: { readonly before: number; readonly after: number }): void {
+    if (this.#version !== versions.after) return;
+    this.restore('', previous);
+    this.#version = versions.before;
   }
 
   /** Puts back what a name meant before, after PostgreSQL refused or skipped the message that changed it. */
@@ -152,6 +169,7 @@ export class SessionStatements {
   }
 
   #forget(name: string): void {
+    if (name === '') this.#version = ++this.#lastVersion;
     const old = this.#byName.get(name);
     if (old === undefined) return;
     this.#byName.delete(name);

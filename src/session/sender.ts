@@ -119,7 +119,7 @@ export class Sender {
     } else if (statement === null) connection.step(segment, plainStep);
     else if (message.contested && message.name !== null) {
       // Under its own name it is there only to be refused if that is taken; what needs it prepares it under ours.
-      connection.step(segment, new OwnNameStep(work, message));
+      connection.step(segment, new OwnNameStep(connection, work, message));
       connection.write(message.buffer, message.start, message.end);
       const close = encodeClose('statement', message.name);
       connection.step(segment, droppedStep);
@@ -127,7 +127,6 @@ export class Sender {
       return;
     } else if (message.name === '') {
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
-      connection.unnamedStatement = statement.id;
     } else if (connection.hasStatement(statement.id) && work.autocommit) {
       connection.step(segment, new EmittedStep('parse', work, message));
       return;
@@ -187,9 +186,8 @@ export class Sender {
       connection.step(segment, new EmittedStep('close', work, message));
       return;
     }
-    if (name === '') connection.unnamedStatement = 0;
     // A portal, the unnamed statement, or a name that only SQL's PREPARE may have given.
-    connection.step(segment, name === null ? plainStep : new OwnNameStep(work, message));
+    connection.step(segment, name === null ? plainStep : new OwnNameStep(connection, work, message));
     connection.write(message.buffer, message.start, message.end);
   }
 
@@ -204,8 +202,7 @@ export class Sender {
     }
     if (unnamed ? connection.unnamedStatement === statement.id : connection.hasStatement(statement.id)) return;
     connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
-    if (unnamed) connection.unnamedStatement = statement.id;
-    else connection.addStatement(statement.id, statement.backendName);
+    if (!unnamed) connection.addStatement(statement.id, statement.backendName);
     const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'));
     connection.write(parse, 0, parse.length);
   }

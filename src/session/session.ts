@@ -1,11 +1,10 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment } from '../backend/exchange.ts';
-import { BackendLoginError } from '../backend/login-error.ts';
 import { Question } from '../backend/question.ts';
 import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
-import { decodeErrorFields, encodeErrorResponse, errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
+import { decodeErrorFields, errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
 import { Framer } from '../protocol/framer.ts';
-import { decodeBindNames, decodeClose, decodeDescribe, decodeParse, decodeQuery } from '../protocol/frontend-decoders.ts';
+import { decodeQuery } from '../protocol/frontend-decoders.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Facts, StatementFacts } from '../sql/facts.ts';
 import type { Clock } from '../util/clock.ts';
@@ -17,13 +16,23 @@ import { deferredAnswer } from './deferral.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { sessionFrames } from './frames.ts';
 import { isPlainRun, type LocalResult, localReply, readyFor } from './local-answers.ts';
-import { dropsNames, isAnswerDue, isCopyMessage, mustWait } from './order.ts';
+import {
+  asError,
+  connectionLostError,
+  endsTransaction,
+  IN_FAILED_TRANSACTION,
+  lossOf,
+  reportable,
+  resetsAll,
+  rollsBack,
+} from './losses.ts';
+import { Names } from './names.ts';
+import { changesNames, isAnswerDue, isCopyMessage, mustWait } from './order.ts';
 import { isOwnSetting, OwnSettings } from './own-settings.ts';
-import type { ClientPort, LeasePort, ScanMode, StatementPort, TopologyPort } from './ports.ts';
-import { type PreparedStatement, SessionStatements, type StatementRegistry } from './prepared-statements.ts';
+import type { ClientPort, LeasePort, StatementPort, TopologyPort } from './ports.ts';
+import { SessionStatements, type StatementRegistry } from './prepared-statements.ts';
 import { isIdle, MAX_ATTEMPTS, REFUSED_BY_STANDBY, Replies, STALE_PLAN } from './replies.ts';
 import { Router, type SessionPolicy } from './router.ts';
-import { scanMode } from './scan-mode.ts';
 import { type ListenMode, SessionState } from './state.ts';
 import { ClientMessage, Work } from './work.ts';
 
@@ -80,6 +89,7 @@ export class Session implements ConnectionHolder {
   readonly #dispatcher: Dispatcher;
   readonly #aftermath: Aftermath;
   readonly #own: OwnSettings;
+  readonly #names: Names;
   /** The batch whose target is not decided yet. */
   #batch: Work | null = null;
   /** A work that is answered here, once everything before it is. */
@@ -108,8 +118,6 @@ export class Session implements ConnectionHolder {
   #pumping = false;
   #congested = false;
   readonly #notifications: Buffer[] = [];
-  #scannedSettings: SettingsSet | null = null;
-  #scan: ScanMode = 'standard';
   /** When the work that is under way was received; null while the client is to act. For timeouts. */
   busySinceMs: number | null = null;
   idleSinceMs: number;
@@ -125,8 +133,9 @@ export class Session implements ConnectionHolder {
       options.baseSettings,
     );
     this.#aftermath = new Aftermath(this.#state, parts.measures);
+    this.#names = new Names(this.#state, parts.statements, this.#aftermath, options.reported);
     const { client, leases, topology, clock, measures, policy, random } = parts;
-    const router = new Router(this.#state, { policy, own: this.#own, clock, random, scanMode: () => this.#scanMode() });
+    const router = new Router(this.#state, { policy, own: this.#own, clock, random, scanMode: () => this.#names.scanMode() });
     const { heldReplyBytes } = options.limits;
     this.#dispatcher = new Dispatcher(
       { state: this.#state, router, leases, topology, clock, measures, holder: this },
@@ -406,7 +415,7 @@ export class Session implements ConnectionHolder {
     }
     // The rest of a long text follows in pieces; nothing ends it but its last byte.
     this.#piecesPass = !whole;
-    this.#complete('query', message, this.#factsOf(text), text ?? '');
+    this.#complete('query', message, this.#names.factsOf(text), text ?? '');
   }
 
   #call(message: ClientMessage, whole: boolean): void {
@@ -418,7 +427,7 @@ export class Session implements ConnectionHolder {
   #complete(kind: 'query' | 'call', message: ClientMessage, facts: Facts, text: string): void {
     const { open } = this.#state;
     const work = open ?? this.#batch ?? new Work(kind, this.busySinceMs ?? 0);
-    work.facts.push(facts);
+    this.#names.noteFacts(work, facts);
     work.text = text;
     work.complete = true;
     work.endsInQuery = work.kind === 'batch';
@@ -479,7 +488,7 @@ export class Session implements ConnectionHolder {
     }
     const work = open ?? this.#batch ?? this.#beginBatch();
     try {
-      this.#resolve(message, work);
+      this.#names.resolve(message, work, this.#framer.last);
     } catch (error) {
       if (error instanceof OperationalError) {
         this.#failBatch(work, error);
@@ -543,107 +552,12 @@ export class Session implements ConnectionHolder {
     this.#submit(work);
   }
 
-  /** Finds out which statement a message is about, and takes down what its name means from now on. */
-  #resolve(message: ClientMessage, work: Work): void {
-    const { statements } = this.#state;
-    switch (message.type) {
-      case FRONTEND.parse: {
-        if (!this.#framer.last) {
-          throw new OperationalError('statement_memory', 'prepared statement is too long to be kept', {
-            hint: 'Send it as a simple query.',
-          });
-        }
-        const { name, text, typesSlice } = decodeParse(message.buffer, message.start, message.end);
-        message.name = name;
-        message.previous = statements.get(name);
-        message.duplicate = name !== '' && message.previous !== null;
-        if (message.duplicate) {
-          work.facts.push(this.#parts.statements.opaque('text does not parse'));
-          return;
-        }
-        message.contested = name !== '' && this.#mayHaveSqlNames;
-        message.statement = statements.define(name, text, typesSlice);
-        this.#changesName(work, name);
-        this.#mention(work, message.statement);
-        return;
-      }
-      case FRONTEND.bind: {
-        const { statement } = decodeBindNames(message.buffer, message.start, message.end);
-        this.#refer(message, statement, work);
-        return;
-      }
-      case FRONTEND.describe: {
-        const { target, name } = decodeDescribe(message.buffer, message.start, message.end);
-        if (target === 'statement') this.#refer(message, name, work);
-        return;
-      }
-      case FRONTEND.close: {
-        const { target, name } = decodeClose(message.buffer, message.start, message.end);
-        if (target !== 'statement') return;
-        message.name = name;
-        message.previous = statements.get(name);
-        statements.remove(name);
-        this.#changesName(work, name);
-        return;
-      }
-      case FRONTEND.execute:
-        work.executes++;
-        return;
-      default:
-    }
-  }
-
-  #changesName(work: Work, name: string): void {
-    if (name === '') this.#state.unnamedBy = work;
-    else this.#state.namedBy = work;
-  }
-
-  /** SQL's PREPARE may have given names on the session's connection. */
-  get #mayHaveSqlNames(): boolean {
-    const { pins, settling } = this.#state;
-    return settling || pins.has('prepared statement') || this.#aftermath.due;
-  }
-
-  #refer(message: ClientMessage, name: string, work: Work): void {
-    message.name = name;
-    message.statement = this.#state.statements.get(name);
-    if (message.statement !== null) this.#mention(work, message.statement);
-    else work.facts.push(this.#parts.statements.opaque('text does not parse'));
-  }
-
-  /** The work runs or describes the statement: its facts count, once. */
-  #mention(work: Work, statement: PreparedStatement): void {
-    if (work.lastMentioned === statement) return;
-    for (const earlier of work.messages) if (earlier.statement === statement) return;
-    work.lastMentioned = statement;
-    work.text = statement.text;
-    const scan = this.#scanMode();
-    const catalog = this.#parts.statements.catalog();
-    work.facts.push(statement.factsUnder(this.#parts.statements, catalog, scan));
-  }
-
-  #factsOf(text: string | null): Facts {
-    const { statements } = this.#parts;
-    return text === null
-      ? statements.opaque('text too long to parse')
-      : statements.facts(text, statements.catalog(), this.#scanMode());
-  }
-
-  #scanMode(): ScanMode {
-    const { settings } = this.#state;
-    if (settings !== this.#scannedSettings) {
-      this.#scannedSettings = settings;
-      this.#scan = scanMode(settings, this.#options.reported);
-    }
-    return this.#scan;
-  }
-
   // Works.
 
   #submit(work: Work): void {
     const only = loneControl(work);
-    if (this.#mayBeOurs(work, only)) {
-      if (this.#state.works.length > 0) {
+    if (this.#mayBeOurs(work, only) || work.borrowed !== null) {
+      if (this.#state.works.length > 0 && work.complete) {
         this.#waiting = work;
         return;
       }
@@ -724,33 +638,8 @@ export class Session implements ConnectionHolder {
       work.preamble = deferred.preamble;
       this.#aftermath.touch(deferred.settings.keys());
     }
-    if (this.#state.statements.size > 0) {
-      this.#borrow(work);
-      if (dropsNames(work)) this.#state.namedBy = work;
-    }
+    if (changesNames(work)) this.#state.namedBy = work;
     this.#dispatcher.submit(work);
-  }
-
-  /** Takes down the prepared statements that the work's SQL mentions by name. */
-  #borrow(work: Work): void {
-    for (const { statements } of work.facts) {
-      for (const statement of statements) {
-        if (statement.kind !== 'prepare' && statement.kind !== 'execute' && statement.kind !== 'deallocate') continue;
-        const known = statement.name === null ? null : this.#state.statements.get(statement.name);
-        if (statement.name === null || known === null) continue;
-        work.borrowed ??= new Map();
-        work.borrowed.set(statement.name, known);
-      }
-    }
-  }
-
-  /** DEALLOCATE ran on what was borrowed. */
-  #forgetDeallocated(work: Work): void {
-    for (const { statements } of work.facts) {
-      for (const statement of statements) {
-        if (statement.kind === 'deallocate' && statement.name !== null) this.#state.statements.remove(statement.name);
-      }
-    }
   }
 
   #runWaiting(): void {
@@ -787,8 +676,8 @@ export class Session implements ConnectionHolder {
     const connection = state.active;
     const now = this.#parts.clock.now();
     const idle = isIdle(status);
-    if (failed) this.#takeBackNames(work);
-    else if (work.borrowed !== null) this.#forgetDeallocated(work);
+    if (failed) this.#names.takeBack(work);
+    else if (work.borrowed !== null) this.#names.forgetDeallocated(work);
     if (connection !== null) this.#aftermath.note(work, connection, failed, work.autocommit && idle);
     this.#account(work, now, failed);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
@@ -933,8 +822,8 @@ export class Session implements ConnectionHolder {
       if (endsTransaction(work)) inside = false;
     }
     for (const work of unanswered.toReversed()) {
-      if (work.streamed) this.#takeBackNames(work);
-      else this.#takeBackAllNames(work);
+      if (work.streamed) this.#names.takeBack(work);
+      else this.#names.takeBackAll(work);
     }
   }
 
@@ -945,7 +834,7 @@ export class Session implements ConnectionHolder {
       state.transaction = 'failed';
       state.deferred = null;
     }
-    this.#takeBackAllNames(work);
+    this.#names.takeBackAll(work);
     this.#piecesPass = false;
     // The replies to what is under way come first.
     if (state.works.length > 0) this.#redo.push({ work, error: reportable(error) });
@@ -973,25 +862,6 @@ export class Session implements ConnectionHolder {
     else this.#refused(work, error);
   }
 
-  /** Names that a failed batch would have changed mean again what they meant before. */
-  #takeBackNames(work: Work): void {
-    if (work.skipped === null) return;
-    for (const { message, failing } of work.skipped) {
-      if (message.name === null) continue;
-      // A Parse of the unnamed statement that fails has dropped the one before (exec_parse_message in postgres.c).
-      const previous = failing && message.name === '' ? null : message.previous;
-      this.#state.statements.restore(message.name, previous);
-    }
-    work.skipped = null;
-  }
-
-  #takeBackAllNames(work: Work): void {
-    for (const message of work.messages.toReversed()) {
-      const changes = (message.type === FRONTEND.parse && !message.duplicate) || message.type === FRONTEND.close;
-      if (changes && message.name !== null) this.#state.statements.restore(message.name, message.previous);
-    }
-  }
-
   #flushNotifications(): void {
     for (const message of this.#notifications.splice(0)) this.#parts.client.send(message, 0, message.length);
   }
@@ -1005,20 +875,6 @@ export class Session implements ConnectionHolder {
     this.busySinceMs = null;
     this.idleSinceMs = this.#parts.clock.now();
   }
-}
-
-function resetsAll({ statements }: Facts): boolean {
-  return statements.some(
-    (statement) => statement.kind === 'reset all' || (statement.kind === 'discard' && statement.target === 'all'),
-  );
-}
-
-/** Whether the last end of a transaction in the work is a ROLLBACK. */
-function rollsBack(work: Work): boolean {
-  const ends = work.facts
-    .flatMap(({ statements }) => statements)
-    .findLast(({ kind }) => kind === 'commit' || kind === 'rollback');
-  return ends?.kind === 'rollback';
 }
 
 const HEADER_BYTES = 5;
@@ -1039,43 +895,4 @@ function loneControl(work: Work): StatementFacts | null {
 /** A Sync with nothing to end, and nothing in it that PostgreSQL would complain of. */
 function isLoneSync(work: Work): boolean {
   return work.kind === 'batch' && work.complete && work.messages.length === 1 && work.messages[0]?.length === HEADER_BYTES;
-}
-
-const ENDS_TRANSACTION: ReadonlySet<string> = new Set(['commit', 'rollback', 'prepare transaction']);
-
-const IN_FAILED_TRANSACTION = 'current transaction is aborted, commands ignored until end of transaction block';
-
-function connectionLostError(detail: string | undefined): OperationalError {
-  return new OperationalError('backend_lost', 'the connection to the server was lost', detail === undefined ? {} : { detail });
-}
-
-/** What a client is told whose work was under way on a connection that was lost; `inside` a transaction or by itself. */
-function lossOf(work: Work, inside: boolean, detail: string | undefined): OperationalError {
-  const commits = work.facts.some(({ statements }) =>
-    statements.some(({ kind }) => kind === 'commit' || kind === 'prepare transaction'),
-  );
-  const changes = !inside && work.facts.some((facts) => facts.effect !== 'read');
-  if (!commits && !changes) return connectionLostError(detail);
-  return new OperationalError('outcome_unknown', 'the connection to the server was lost before the outcome was known', {
-    detail: detail ?? 'The statement may or may not have been committed.',
-  });
-}
-
-/** Whether no transaction is open behind the work, however it went. */
-function endsTransaction(work: Work): boolean {
-  const ends = work.facts.flatMap(({ statements }) => statements).findLast(({ kind }) => ENDS_TRANSACTION.has(kind));
-  return ends !== undefined && !('chain' in ends && ends.chain);
-}
-
-/** What the client may know of an error that kept a work from its backend. */
-function reportable(error: Error): ReportableError | Buffer {
-  if (error instanceof OperationalError) return error;
-  if (error instanceof BackendLoginError) return error.response;
-  return new OperationalError('backend_unreachable', 'could not connect to the server', { cause: error });
-}
-
-/** A backend's ErrorResponse as an ERROR: what was FATAL for its connection is not for the client's. */
-function asError(response: Buffer): Buffer {
-  const fields = decodeErrorFields(response, 0, response.length);
-  return encodeErrorResponse({ ...fields, severity: 'ERROR', severityNonLocalized: 'ERROR' });
 }

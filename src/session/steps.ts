@@ -1,4 +1,4 @@
-import type { BackendConnection } from '../backend/connection.ts';
+import type { BackendConnection, UnnamedChange } from '../backend/connection.ts';
 import type { Step } from '../backend/exchange.ts';
 import { CLOSE_COMPLETE, PARSE_COMPLETE } from '../protocol/backend-encoders.ts';
 import type { ClientMessage, Work } from './work.ts';
@@ -9,7 +9,8 @@ export class ParseStep implements Step {
   readonly reply = null;
   readonly #connection: BackendConnection;
   readonly #statementId: number;
-  readonly #named: boolean;
+  /** Of the unnamed statement only. */
+  readonly #unnamed: UnnamedChange | null;
   readonly #work: Work;
   /** Null when the Parse was ours. */
   readonly #message: ClientMessage | null;
@@ -26,15 +27,17 @@ export class ParseStep implements Step {
     this.#connection = connection;
     this.#work = work;
     this.#statementId = statement.id;
-    this.#named = statement.named;
+    this.#unnamed = statement.named ? null : connection.changeUnnamed(statement.id);
     this.#renews = statement.renews ?? false;
     this.#message = message;
   }
 
   undo(failing: boolean): void {
     // Skipped together with the Close ahead of it, it has left the statement where it was.
-    if (!this.#named) this.#connection.unnamedStatement = 0;
-    else if (failing || !this.#renews) this.#connection.removeStatement(this.#statementId);
+    if (this.#unnamed !== null) {
+      if (failing) this.#connection.unnamedStatement = 0;
+      else this.#connection.takeBackUnnamed(this.#unnamed);
+    } else if (failing || !this.#renews) this.#connection.removeStatement(this.#statementId);
     if (this.#message !== null) skip(this.#work, this.#message, failing);
   }
 }
@@ -61,15 +64,20 @@ export class EmittedStep implements Step {
 export class OwnNameStep implements Step {
   readonly action = 'forward';
   readonly reply = null;
+  readonly #connection: BackendConnection;
   readonly #work: Work;
   readonly #message: ClientMessage;
+  readonly #unnamed: UnnamedChange | null;
 
-  constructor(work: Work, message: ClientMessage) {
+  constructor(connection: BackendConnection, work: Work, message: ClientMessage) {
+    this.#connection = connection;
     this.#work = work;
     this.#message = message;
+    this.#unnamed = message.name === '' ? connection.changeUnnamed(0) : null;
   }
 
   undo(failing: boolean): void {
+    if (this.#unnamed !== null) this.#connection.takeBackUnnamed(this.#unnamed);
     skip(this.#work, this.#message, failing);
   }
 }

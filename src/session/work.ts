@@ -17,6 +17,8 @@ export class ClientMessage {
   name: string | null = null;
   /** Parse and Close: what the name meant before. */
   previous: PreparedStatement | null = null;
+  /** Of the unnamed statement, before and after what the message does to it. */
+  versions: { readonly before: number; readonly after: number } | null = null;
   /** Parse of a name that is taken: PostgreSQL is made to say so. */
   duplicate = false;
   /** Parse of a name that a statement of SQL's PREPARE may have: PostgreSQL is asked. */

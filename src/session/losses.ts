@@ -1,0 +1,58 @@
+import { BackendLoginError } from '../backend/login-error.ts';
+import { decodeErrorFields, encodeErrorResponse, type ReportableError } from '../protocol/error-response.ts';
+import type { Facts } from '../sql/facts.ts';
+import { OperationalError } from '../util/errors.ts';
+import type { Work } from './work.ts';
+
+export function resetsAll({ statements }: Facts): boolean {
+  return statements.some(
+    (statement) => statement.kind === 'reset all' || (statement.kind === 'discard' && statement.target === 'all'),
+  );
+}
+
+/** Whether the last end of a transaction in the work is a ROLLBACK. */
+export function rollsBack(work: Work): boolean {
+  const ends = work.facts
+    .flatMap(({ statements }) => statements)
+    .findLast(({ kind }) => kind === 'commit' || kind === 'rollback');
+  return ends?.kind === 'rollback';
+}
+
+const ENDS_TRANSACTION: ReadonlySet<string> = new Set(['commit', 'rollback', 'prepare transaction']);
+
+export const IN_FAILED_TRANSACTION = 'current transaction is aborted, commands ignored until end of transaction block';
+
+export function connectionLostError(detail: string | undefined): OperationalError {
+  return new OperationalError('backend_lost', 'the connection to the server was lost', detail === undefined ? {} : { detail });
+}
+
+/** What a client is told whose work was under way on a connection that was lost; `inside` a transaction or by itself. */
+export function lossOf(work: Work, inside: boolean, detail: string | undefined): OperationalError {
+  const commits = work.facts.some(({ statements }) =>
+    statements.some(({ kind }) => kind === 'commit' || kind === 'prepare transaction'),
+  );
+  const changes = !inside && work.facts.some((facts) => facts.effect !== 'read');
+  if (!commits && !changes) return connectionLostError(detail);
+  return new OperationalError('outcome_unknown', 'the connection to the server was lost before the outcome was known', {
+    detail: detail ?? 'The statement may or may not have been committed.',
+  });
+}
+
+/** Whether no transaction is open behind the work, however it went. */
+export function endsTransaction(work: Work): boolean {
+  const ends = work.facts.flatMap(({ statements }) => statements).findLast(({ kind }) => ENDS_TRANSACTION.has(kind));
+  return ends !== undefined && !('chain' in ends && ends.chain);
+}
+
+/** What the client may know of an error that kept a work from its backend. */
+export function reportable(error: Error): ReportableError | Buffer {
+  if (error instanceof OperationalError) return error;
+  if (error instanceof BackendLoginError) return error.response;
+  return new OperationalError('backend_unreachable', 'could not connect to the server', { cause: error });
+}
+
+/** A backend's ErrorResponse as an ERROR: what was FATAL for its connection is not for the client's. */
+export function asError(response: Buffer): Buffer {
+  const fields = decodeErrorFields(response, 0, response.length);
+  return encodeErrorResponse({ ...fields, severity: 'ERROR', severityNonLocalized: 'ERROR' });
+}
