@@ -32,6 +32,13 @@ const MAX_LATE_BYTES = 1024 * 1024;
 /** Beyond this many unsent bytes the client's side is not read on. Ours: a few socket buffers. */
 const MAX_UNSENT_BYTES = 256 * 1024;
 
+/** A change of the unnamed statement; versions tell one from another. */
+export interface UnnamedChange {
+  readonly before: number;
+  readonly versionBefore: number;
+  readonly version: number;
+}
+
 export interface ConnectionOptions {
   readonly socket: BackendSocket;
   readonly backend: number;
@@ -65,8 +72,6 @@ export class BackendConnection implements LedgerOwner {
   readonly loginSettings: SettingsSet;
   /** Settings that differ from login, as far as pgweir put them there. */
   settings: SettingsSet;
-  /** Identity of the text that the unnamed statement holds, or 0 for none or unknown. */
-  unnamedStatement = 0;
   holder: ConnectionHolder | null = null;
   /** Number of its latest lease. */
   lease = 0;
@@ -89,6 +94,9 @@ export class BackendConnection implements LedgerOwner {
   /** Pushed out by the bound, still on the backend until `closeEvicted`. */
   readonly #evicted = new Map<number, Buffer>();
   readonly #retired: Buffer[] = [];
+  #unnamedStatement = 0;
+  #unnamedVersion = 0;
+  #lastUnnamedVersion = 0;
   #farewell: Buffer | null = null;
   #closed = false;
   #lateBytes = 0;
@@ -169,6 +177,31 @@ export class BackendConnection implements LedgerOwner {
   resume(): void {
     this.#paused = false;
     this.#socket.resume();
+  }
+
+  /** Identity of the text that the unnamed statement holds, or 0 for none or unknown. */
+  get unnamedStatement(): number {
+    return this.#unnamedStatement;
+  }
+
+  set unnamedStatement(id: number) {
+    this.#unnamedStatement = id;
+    this.#unnamedVersion = ++this.#lastUnnamedVersion;
+  }
+
+  /** Changes the unnamed statement by a message that PostgreSQL may yet skip. */
+  changeUnnamed(id: number): UnnamedChange {
+    const before = this.#unnamedStatement;
+    const versionBefore = this.#unnamedVersion;
+    this.unnamedStatement = id;
+    return { before, versionBefore, version: this.#unnamedVersion };
+  }
+
+  /** The message was skipped: takes back what it would have done, unless another has come since. */
+  takeBackUnnamed({ before, versionBefore, version }: UnnamedChange): void {
+    if (this.#unnamedVersion !== version) return;
+    this.#unnamedStatement = before;
+    this.#unnamedVersion = versionBefore;
   }
 
   hasStatement(id: number): boolean {
