@@ -1,12 +1,10 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment } from '../backend/exchange.ts';
 import { Question } from '../backend/question.ts';
-import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
+import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields, errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
-import { Framer } from '../protocol/framer.ts';
-import { decodeQuery } from '../protocol/frontend-decoders.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import type { Facts, StatementFacts } from '../sql/facts.ts';
+import type { StatementFacts } from '../sql/facts.ts';
 import type { Clock } from '../util/clock.ts';
 import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
@@ -14,7 +12,7 @@ import type { SettingsSet } from '../util/settings-set.ts';
 import { Aftermath } from './aftermath.ts';
 import { deferredAnswer } from './deferral.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { sessionFrames } from './frames.ts';
+import { Intake } from './intake.ts';
 import { isPlainRun, type LocalResult, localReply, readyFor } from './local-answers.ts';
 import {
   asError,
@@ -27,14 +25,14 @@ import {
   rollsBack,
 } from './losses.ts';
 import { Names } from './names.ts';
-import { changesNames, isAnswerDue, isCopyMessage, mustWait } from './order.ts';
+import { changesNames, isAnswerDue } from './order.ts';
 import { isOwnSetting, OwnSettings } from './own-settings.ts';
 import type { ClientPort, LeasePort, StatementPort, TopologyPort } from './ports.ts';
 import { SessionStatements, type StatementRegistry } from './prepared-statements.ts';
 import { isIdle, MAX_ATTEMPTS, REFUSED_BY_STANDBY, Replies, STALE_PLAN } from './replies.ts';
 import { Router, type SessionPolicy } from './router.ts';
 import { type ListenMode, SessionState } from './state.ts';
-import { ClientMessage, Work } from './work.ts';
+import type { Work } from './work.ts';
 
 /** Everything a session is made of. */
 export interface SessionParts {
@@ -85,13 +83,11 @@ export class Session implements ConnectionHolder {
   readonly #parts: SessionParts;
   readonly #options: SessionOptions;
   readonly #state: SessionState;
-  readonly #framer: Framer;
+  readonly #intake: Intake;
   readonly #dispatcher: Dispatcher;
   readonly #aftermath: Aftermath;
   readonly #own: OwnSettings;
   readonly #names: Names;
-  /** The batch whose target is not decided yet. */
-  #batch: Work | null = null;
   /** A work that is answered here, once everything before it is. */
   #waiting: Work | null = null;
   /** Works to be run again, or to be answered with an error, before anything else; in order. */
@@ -104,16 +100,8 @@ export class Session implements ConnectionHolder {
   #transactionLost: OperationalError | null = null;
   /** DDL ran in the transaction that is open. */
   #changesCatalog = false;
-  /** After an error of ours inside a batch: everything up to its Sync is passed over. */
-  #skipping = false;
-  /** The framer's present message waits for replies. */
-  #heldBack = false;
   /** The client's stream cannot be followed from here on; said when what came before is answered. */
   #broken: ProtocolError | null = null;
-  /** Where later pieces of the current message go. */
-  #piecesPass = false;
-  /** The active connection was sent the beginning of a COPY message and not its end: nobody else may have it before that. */
-  #insideCopy = false;
   #reading = true;
   #pumping = false;
   #congested = false;
@@ -126,7 +114,6 @@ export class Session implements ConnectionHolder {
     this.#parts = parts;
     this.#options = options;
     this.#own = new OwnSettings(options.own);
-    this.#framer = new Framer(sessionFrames(options.limits));
     this.#state = new SessionState(
       options.mode,
       new SessionStatements(parts.registry, options.limits.statementsPerClient),
@@ -162,6 +149,24 @@ export class Session implements ConnectionHolder {
         heldReplyBytes,
       ),
     );
+    this.#intake = new Intake({ state: this.#state, names: this.#names, dispatcher: this.#dispatcher }, options.limits, {
+      workReceived: (work) => this.#submit(work),
+      workBroken: (work, error) => this.#failBatch(work, error),
+      skippedToSync: () => {
+        this.#answer(readyFor(this.#state.transaction));
+        this.#becameIdle();
+      },
+      nothing: () => this.#becameIdle(),
+      copyMessageEnded: () => this.#copyMessageEnded(),
+      left: () => {
+        this.close();
+        this.#parts.client.end();
+      },
+      busy: () => {
+        this.busySinceMs ??= clock.now();
+        return this.busySinceMs;
+      },
+    });
     this.idleSinceMs = clock.now();
   }
 
@@ -171,7 +176,7 @@ export class Session implements ConnectionHolder {
 
   /** The client is to act: nothing of it is under way. */
   get idle(): boolean {
-    return this.#state.works.length === 0 && this.#dispatcher.stalled === null && this.#batch === null;
+    return this.#state.works.length === 0 && this.#dispatcher.stalled === null && !this.#intake.insideBatch;
   }
 
   /** What the session is doing, for metrics. */
@@ -188,7 +193,7 @@ export class Session implements ConnectionHolder {
   /** Takes a chunk of the client's stream, which belongs to the session from now on. Inside a turn. */
   receive(chunk: Buffer): void {
     if (this.#state.closed) return;
-    this.#framer.push(chunk);
+    this.#intake.push(chunk);
     this.#pump();
   }
 
@@ -219,7 +224,7 @@ export class Session implements ConnectionHolder {
       connection.holder = null;
       const plain = connection.owed === 0 && !connection.congested && !connection.mayHideSettings;
       const quiet = plain && !connection.cancelled && connection.cancelsInFlight === 0;
-      const cut = connection === active && (this.#insideCopy || this.#congested);
+      const cut = connection === active && (this.#intake.insideCopy || this.#congested);
       if (cut || state.pins.has('process state')) this.#parts.leases.discard(connection);
       else if (clean && quiet && !state.pinned) this.#parts.leases.give(connection);
       else this.#parts.leases.abandon(connection);
@@ -274,8 +279,8 @@ export class Session implements ConnectionHolder {
     state.settling = false;
     state.open = null;
     this.#congested = false;
-    this.#piecesPass = false;
-    this.#insideCopy = false;
+    this.#intake.dropPieces();
+    this.#intake.insideCopy = false;
     state.works.length = 0;
     const lost = this.#lost.splice(0);
     const ended = lost.some((work) => work.ended);
@@ -328,8 +333,7 @@ export class Session implements ConnectionHolder {
         if (this.#redo.length > 0) this.#runAgain();
         else if (this.#waiting !== null) this.#runWaiting();
         else if (this.#broken !== null) this.fail(this.#broken);
-        else if (this.#heldBack || this.#framer.next()) this.#piece();
-        else break;
+        else if (!this.#intake.next()) break;
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -346,7 +350,7 @@ export class Session implements ConnectionHolder {
     const state = this.#state;
     if (state.closed || this.#congested || this.#dispatcher.stalled !== null) return false;
     if ((this.#redo.length > 0 || this.#waiting !== null) && state.works.length > 0) return false;
-    if (this.#heldBack && mustWait(state, this.#framer)) return false;
+    if (this.#intake.mustWait) return false;
     if (this.#broken !== null && isAnswerDue(state)) return false;
     return state.active === null || !state.active.congested;
   }
@@ -359,103 +363,8 @@ export class Session implements ConnectionHolder {
     else this.#parts.client.pauseReading();
   }
 
-  #piece(): void {
-    const framer = this.#framer;
-    if (!framer.first) {
-      if (this.#piecesPass) this.#dispatcher.continue(framer.buffer, framer.start, framer.end);
-      if (framer.last && this.#insideCopy) this.#copyMessageEnded();
-      return;
-    }
-    this.#piecesPass = false;
-    if (this.#skipping && framer.type !== FRONTEND.sync && framer.type !== FRONTEND.terminate) return;
-    this.#heldBack = mustWait(this.#state, framer);
-    if (this.#heldBack) return;
-    this.busySinceMs ??= this.#parts.clock.now();
-    const { works } = this.#state;
-    if (works.length > 0 && works[works.length - 1]?.copyOpen === true && !isCopyMessage(framer.type)) {
-      // Into the COPY: PostgreSQL ignores Flush and Sync there, and ends the connection for anything else.
-      this.#piecesPass = true;
-      this.#dispatcher.continue(framer.buffer, framer.start, framer.end);
-      return;
-    }
-    const message = new ClientMessage(framer.type, framer.buffer, framer.start, framer.end, framer.length);
-    switch (message.type) {
-      case FRONTEND.query:
-        this.#query(message, framer.last);
-        break;
-      case FRONTEND.sync:
-        this.#sync(message);
-        break;
-      case FRONTEND.terminate:
-        this.close();
-        this.#parts.client.end();
-        break;
-      case FRONTEND.functionCall:
-        this.#call(message, framer.last);
-        break;
-      case FRONTEND.copyData:
-      case FRONTEND.copyDone:
-      case FRONTEND.copyFail:
-        this.#copy(message);
-        break;
-      default:
-        this.#batchMessage(message);
-    }
-  }
-
-  #query(message: ClientMessage, whole: boolean): void {
-    this.#state.statements.remove('');
-    let text: string | null = null;
-    if (whole) {
-      try {
-        text = decodeQuery(message.buffer, message.start, message.end);
-      } catch (error) {
-        if (!(error instanceof ProtocolError) || error.severity === 'FATAL') throw error;
-      }
-    }
-    // The rest of a long text follows in pieces; nothing ends it but its last byte.
-    this.#piecesPass = !whole;
-    this.#complete('query', message, this.#names.factsOf(text), text ?? '');
-  }
-
-  #call(message: ClientMessage, whole: boolean): void {
-    this.#piecesPass = !whole;
-    this.#complete('call', message, this.#parts.statements.opaque('text does not parse'), '');
-  }
-
-  /** A Query or a FunctionCall: a work of its own or, in the middle of a batch, in the place of its Sync. */
-  #complete(kind: 'query' | 'call', message: ClientMessage, facts: Facts, text: string): void {
-    const { open } = this.#state;
-    const work = open ?? this.#batch ?? new Work(kind, this.busySinceMs ?? 0);
-    this.#names.noteFacts(work, facts);
-    work.text = text;
-    work.complete = true;
-    work.endsInQuery = work.kind === 'batch';
-    if (open === null || open.retryable) work.add(message);
-    if (open !== null) this.#dispatcher.append(open, message);
-    else {
-      this.#batch = null;
-      this.#submit(work);
-    }
-  }
-
-  #copy(message: ClientMessage): void {
-    const work = this.#batch ?? this.#state.works.at(-1);
-    if (work !== undefined && message.type !== FRONTEND.copyData) noteCopyEnd(work);
-    if (this.#batch !== null) this.#addToBatch(this.#batch, message);
-    else if (work !== undefined && this.#state.active !== null) {
-      this.#piecesPass = true;
-      this.#insideCopy = !this.#framer.last;
-      this.#dispatcher.continue(message.buffer, message.start, message.end);
-    } else {
-      // A COPY has failed and the client does not know yet: PostgreSQL ignores these, too.
-      this.#becameIdle();
-    }
-  }
-
   /** The COPY may have failed meanwhile, and its connection waited to be given back. */
   #copyMessageEnded(): void {
-    this.#insideCopy = false;
     const { works, expectsTransaction } = this.#state;
     if (works.length === 0 && !expectsTransaction) this.#drained();
   }
@@ -476,80 +385,6 @@ export class Session implements ConnectionHolder {
   #batchBroken(work: Work, segment: Segment): void {
     this.#dispatcher.reopen(work, segment);
     this.#pump();
-  }
-
-  /** Parse, Bind, Describe, Execute, Close, Flush. */
-  #batchMessage(message: ClientMessage): void {
-    const open = this.#state.open;
-    if (message.type === FRONTEND.flush && open === null && this.#batch === null) {
-      // Nothing is held back by then.
-      this.#becameIdle();
-      return;
-    }
-    const work = open ?? this.#batch ?? this.#beginBatch();
-    try {
-      this.#names.resolve(message, work, this.#framer.last);
-    } catch (error) {
-      if (error instanceof OperationalError) {
-        this.#failBatch(work, error);
-        return;
-      }
-      if (!(error instanceof ProtocolError) || error.severity === 'FATAL') throw error;
-      // PostgreSQL is to complain about it.
-      work.facts.push(this.#parts.statements.opaque('text does not parse'));
-    }
-    if (open === null) this.#addToBatch(work, message);
-    else {
-      if (message.type === FRONTEND.flush) this.#flush(work);
-      this.#piecesPass = !this.#framer.last;
-      if (work.retryable) work.add(message);
-      this.#dispatcher.append(work, message);
-    }
-  }
-
-  #beginBatch(): Work {
-    const work = new Work('batch', this.busySinceMs ?? 0);
-    this.#batch = work;
-    return work;
-  }
-
-  #addToBatch(work: Work, message: ClientMessage): void {
-    work.add(message);
-    const last = this.#framer.last;
-    const state = this.#state;
-    const streams = state.active !== null && (state.expectsTransaction || state.pinned || state.transaction === 'open');
-    if (message.type === FRONTEND.flush) this.#flush(work);
-    else if (last && work.bytes <= this.#options.limits.batchBytes && !streams) return;
-    this.#piecesPass = !last;
-    this.#batch = null;
-    this.#submit(work);
-  }
-
-  #flush(work: Work): void {
-    work.flushed = true;
-    work.holding = false;
-  }
-
-  #sync(message: ClientMessage): void {
-    const state = this.#state;
-    if (this.#skipping) {
-      this.#skipping = false;
-      this.#answer(readyFor(state.transaction));
-      this.#becameIdle();
-      return;
-    }
-    const open = state.open;
-    if (open !== null) {
-      open.complete = true;
-      if (open.retryable) open.add(message);
-      this.#dispatcher.append(open, message);
-      return;
-    }
-    const work = this.#batch ?? new Work('batch', this.busySinceMs ?? 0);
-    this.#batch = null;
-    work.add(message);
-    work.complete = true;
-    this.#submit(work);
   }
 
   // Works.
@@ -689,7 +524,7 @@ export class Session implements ConnectionHolder {
     if (state.works.length > 0) {
       // What is next runs from now on.
       this.busySinceMs = now;
-      if (this.#heldBack || this.#broken !== null) this.#pump();
+      if (this.#intake.holdsBack || this.#broken !== null) this.#pump();
       return;
     }
     state.expectsTransaction = !idle;
@@ -731,7 +566,7 @@ export class Session implements ConnectionHolder {
     const connection = state.active;
     if (connection === null || state.settling || state.works.length > 0 || state.expectsTransaction || connection.owed > 0)
       return;
-    if (this.#insideCopy || connection.cancelsInFlight > 0) return;
+    if (this.#intake.insideCopy || connection.cancelsInFlight > 0) return;
     if (connection.cancelled) {
       connection.cancelled = false;
       this.#settle((done) => Question.ask(connection, ';', (_answer, status) => status !== 0 && done()));
@@ -835,7 +670,7 @@ export class Session implements ConnectionHolder {
       state.deferred = null;
     }
     this.#names.takeBackAll(work);
-    this.#piecesPass = false;
+    this.#intake.dropPieces();
     // The replies to what is under way come first.
     if (state.works.length > 0) this.#redo.push({ work, error: reportable(error) });
     else this.#answerError(work, reportable(error));
@@ -851,13 +686,11 @@ export class Session implements ConnectionHolder {
       return;
     }
     this.#answer(message);
-    this.#skipping = true;
-    this.#piecesPass = false;
+    this.#intake.skipToSync();
   }
 
   /** A batch that breaks a limit of ours. */
   #failBatch(work: Work, error: OperationalError): void {
-    this.#batch = null;
     if (work.sent) this.fail(error);
     else this.#refused(work, error);
   }
@@ -871,20 +704,13 @@ export class Session implements ConnectionHolder {
   }
 
   #becameIdle(): void {
-    if (this.#state.works.length > 0 || this.#batch !== null) return;
+    if (this.#state.works.length > 0 || this.#intake.insideBatch) return;
     this.busySinceMs = null;
     this.idleSinceMs = this.#parts.clock.now();
   }
 }
 
 const HEADER_BYTES = 5;
-
-/** A CopyDone or CopyFail goes to the work's COPY, or ahead of it. */
-function noteCopyEnd(work: Work): void {
-  if (work.copyOpen) work.copyOpen = false;
-  else if (work.complete) work.copyEndsAhead++;
-  else work.copyEndsBeforeSync++;
-}
 
 /** The work's only statement, unless it is a query or stands among messages that PostgreSQL may refuse. */
 function loneControl(work: Work): StatementFacts | null {
