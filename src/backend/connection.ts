@@ -32,13 +32,6 @@ const MAX_LATE_BYTES = 1024 * 1024;
 /** Beyond this many unsent bytes the client's side is not read on. Ours: a few socket buffers. */
 const MAX_UNSENT_BYTES = 256 * 1024;
 
-/** A change of the unnamed statement; versions tell one from another. */
-export interface UnnamedChange {
-  readonly before: number;
-  readonly versionBefore: number;
-  readonly version: number;
-}
-
 export interface ConnectionOptions {
   readonly socket: BackendSocket;
   readonly backend: number;
@@ -95,8 +88,9 @@ export class BackendConnection implements LedgerOwner {
   readonly #evicted = new Map<number, Buffer>();
   readonly #retired: Buffer[] = [];
   #unnamedStatement = 0;
-  #unnamedVersion = 0;
-  #lastUnnamedVersion = 0;
+  /** Statements that are there unless PostgreSQL skips what came before them in their segment; and the unnamed one's. */
+  readonly #assumed = new Map<number, Segment>();
+  #unnamedAssumed: Segment | null = null;
   #farewell: Buffer | null = null;
   #closed = false;
   #lateBytes = 0;
@@ -148,6 +142,10 @@ export class BackendConnection implements LedgerOwner {
 
   /** Enters a segment whose messages are written next. */
   push(segment: Segment): void {
+    if (this.#ledger.owed === 0) {
+      this.#assumed.clear();
+      this.#unnamedAssumed = null;
+    }
     this.#ledger.push(segment);
   }
 
@@ -179,32 +177,27 @@ export class BackendConnection implements LedgerOwner {
     this.#socket.resume();
   }
 
-  /** Identity of the text that the unnamed statement holds, or 0 for none or unknown. */
-  get unnamedStatement(): number {
-    return this.#unnamedStatement;
+  /** The text that the unnamed statement holds is not known any more, or there is none. */
+  forgetUnnamed(): void {
+    this.#unnamedStatement = 0;
+    this.#unnamedAssumed = null;
   }
 
-  set unnamedStatement(id: number) {
+  /** A Parse of the unnamed statement is written next into the segment. */
+  setUnnamed(id: number, segment: Segment): void {
     this.#unnamedStatement = id;
-    this.#unnamedVersion = ++this.#lastUnnamedVersion;
+    this.#unnamedAssumed = mayBeSkipped(segment) ? segment : null;
   }
 
-  /** Changes the unnamed statement by a message that PostgreSQL may yet skip. */
-  changeUnnamed(id: number): UnnamedChange {
-    const before = this.#unnamedStatement;
-    const versionBefore = this.#unnamedVersion;
-    this.unnamedStatement = id;
-    return { before, versionBefore, version: this.#unnamedVersion };
+  /** Whether the unnamed statement will be this one when the next message of the segment is read. */
+  hasUnnamed(id: number, segment: Segment): boolean {
+    return this.#unnamedStatement === id && (this.#unnamedAssumed === null || this.#unnamedAssumed === segment);
   }
 
-  /** The message was skipped: takes back what it would have done, unless another has come since. */
-  takeBackUnnamed({ before, versionBefore, version }: UnnamedChange): void {
-    if (this.#unnamedVersion !== version) return;
-    this.#unnamedStatement = before;
-    this.#unnamedVersion = versionBefore;
-  }
-
-  hasStatement(id: number): boolean {
+  /** Whether the statement will be there when the next message of the segment is read. */
+  hasStatement(id: number, segment: Segment): boolean {
+    const assumedIn = this.#assumed.get(id);
+    if (assumedIn !== undefined && assumedIn !== segment) return false;
     if (this.#statements.get(id) !== undefined) return true;
     const name = this.#evicted.get(id);
     if (name === undefined) return false;
@@ -213,8 +206,12 @@ export class BackendConnection implements LedgerOwner {
     return true;
   }
 
-  addStatement(id: number, name: Buffer): void {
+  /** A Parse of it is written next into the segment. */
+  addStatement(id: number, name: Buffer, segment: Segment): void {
     this.#statements.set(id, name);
+    this.#evicted.delete(id);
+    if (mayBeSkipped(segment)) this.#assumed.set(id, segment);
+    else this.#assumed.delete(id);
   }
 
   removeStatement(id: number): void {
@@ -223,7 +220,7 @@ export class BackendConnection implements LedgerOwner {
 
   /** The statement must be prepared anew before its next use: its plan no longer fits its result type. */
   retireStatement(id: number, name: Buffer): void {
-    if (this.unnamedStatement === id) this.unnamedStatement = 0;
+    if (this.#unnamedStatement === id) this.forgetUnnamed();
     this.#statements.delete(id);
     this.#evicted.delete(id);
     this.#retired.push(name);
@@ -234,7 +231,7 @@ export class BackendConnection implements LedgerOwner {
     this.#statements.clear();
     this.#evicted.clear();
     this.#retired.length = 0;
-    this.unnamedStatement = 0;
+    this.forgetUnnamed();
   }
 
   get statementCount(): number {
@@ -357,4 +354,9 @@ export class BackendConnection implements LedgerOwner {
       this.#turn.leave();
     }
   }
+}
+
+/** Something of the client's stands before the next message in the segment: if it fails, PostgreSQL skips the message. */
+function mayBeSkipped(segment: Segment): boolean {
+  return segment.script?.mayFail === true;
 }

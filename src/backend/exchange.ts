@@ -93,9 +93,16 @@ export const restStep: Step = { action: 'rest', reply: null, undo: () => undefin
  */
 export class ReplyScript {
   readonly #steps: Step[] = [];
+  #mayFail = false;
   #reached = 0;
 
+  /** Messages of the client are among those that were appended. */
+  get mayFail(): boolean {
+    return this.#mayFail;
+  }
+
   append(step: Step): void {
+    if (step.action !== 'drop') this.#mayFail = true;
     this.#steps.push(step);
   }
 

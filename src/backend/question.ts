@@ -19,7 +19,7 @@ export class Question implements SegmentSink {
   /** Asks `sql` as a simple query; `answered` is called once, with status 0 when the connection was lost. */
   static ask(connection: BackendConnection, sql: string, answered: (answer: Answer, status: number) => void): void {
     const segment = new Segment('capture', new Question(answered), null, null);
-    connection.unnamedStatement = 0;
+    connection.forgetUnnamed();
     connection.push(segment);
     const query = encodeQuery(sql);
     connection.write(query, 0, query.length);

@@ -190,7 +190,7 @@ export class Dispatcher {
       return;
     }
     // A transaction that is only expected may not come about: then a write has no business on a replica.
-    const expected = state.expectsTransaction && (state.activeIsPrimary || isRead(work));
+    const expected = state.expectsTransaction && (state.activeIsPrimary || (isRead(work) && !endsOrBegins(work)));
     const inTransaction = expected || state.transaction === 'open' || state.transaction === 'failed';
     const pinned = state.pinned && active === state.home;
     if (inTransaction || pinned) {
@@ -405,7 +405,11 @@ export class Dispatcher {
     for (; work.factsCounted < work.facts.length; work.factsCounted++) {
       for (const statement of work.facts[work.factsCounted]?.statements ?? []) {
         if (statement.kind === 'begin') this.#state.expectsTransaction = true;
-        else if (statement.kind === 'commit' || statement.kind === 'rollback') this.#state.expectsTransaction = statement.chain;
+        else if (statement.kind === 'commit' || statement.kind === 'rollback') {
+          // AND CHAIN is refused outside of a transaction.
+          this.#state.expectsTransaction =
+            statement.chain && (this.#state.expectsTransaction || this.#state.transaction !== 'idle');
+        }
       }
     }
   }

@@ -50,9 +50,8 @@ export class Names {
           return;
         }
         message.contested = name !== '' && (this.#mayHaveSqlNames || changesNames(work));
-        const before = statements.unnamedVersion;
         message.statement = statements.define(name, text, typesSlice);
-        this.#changesName(work, message, before);
+        this.#changesName(work, message);
         this.#mention(work, message.statement);
         return;
       }
@@ -71,9 +70,10 @@ export class Names {
         if (target !== 'statement') return;
         message.name = name;
         message.previous = statements.get(name);
-        const before = statements.unnamedVersion;
+        // Of a name that is not known here, PostgreSQL may know by SQL's PREPARE.
+        if (message.previous === null) return;
         statements.remove(name);
-        this.#changesName(work, message, before);
+        this.#changesName(work, message);
         return;
       }
       case FRONTEND.execute:
@@ -83,12 +83,21 @@ export class Names {
     }
   }
 
-  #changesName(work: Work, message: ClientMessage, before: number): void {
-    if (message.name !== '') this.#state.namedBy = work;
+  #changesName(work: Work, message: ClientMessage): void {
+    if (message.name !== '') this.changesNamed(work);
     else {
       this.#state.unnamedBy = work;
-      message.versions = { before, after: this.#state.statements.unnamedVersion };
+      message.change = this.#state.statements.unnamedChange;
+      work.unnamedChange = message.change;
     }
+  }
+
+  /** The work gives or takes away names. */
+  changesNamed(work: Work): void {
+    const { namedBy, works } = this.#state;
+    // Of those that were lost nobody hears.
+    if (works.length === 0) namedBy.length = 0;
+    if (namedBy.at(-1) !== work) namedBy.push(work);
   }
 
   /** SQL's PREPARE may have given names on the session's connection. */
@@ -133,18 +142,27 @@ export class Names {
   /** Takes down the facts of what the work runs, and the prepared statements that its SQL mentions by name. */
   noteFacts(work: Work, facts: Facts): void {
     work.facts.push(facts);
-    if (this.#state.statements.size === 0 || this.#state.namedBy === work) return;
+    const { statements: known, namedBy } = this.#state;
+    if ((known.size === 0 && namedBy.length === 0) || namedBy.at(-1) === work) return;
     for (const statement of facts.statements) {
       if (statement.kind !== 'prepare' && statement.kind !== 'execute' && statement.kind !== 'deallocate') continue;
-      const known = statement.name === null ? null : this.#state.statements.get(statement.name);
-      if (statement.name === null || known === null) continue;
+      if (statement.name === null || (known.get(statement.name) === null && namedBy.length === 0)) continue;
       work.borrowed ??= new Map();
-      work.borrowed.set(statement.name, known);
+      work.borrowed.set(statement.name, known.get(statement.name));
     }
   }
 
-  /** DEALLOCATE ran on what was borrowed. */
-  forgetDeallocated(work: Work): void {
+  /** What the names that the work's SQL mentions mean now that everything before it was answered. */
+  settleBorrowed(work: Work): void {
+    if (work.borrowed === null) return;
+    for (const name of work.borrowed.keys()) work.borrowed.set(name, this.#state.statements.get(name));
+  }
+
+  /** The work was done as a whole. */
+  confirm(work: Work): void {
+    this.#settle(work);
+    if (work.unnamedChange !== null) this.#state.statements.confirmUnnamed(work.unnamedChange);
+    if (work.borrowed === null) return;
     for (const { statements } of work.facts) {
       for (const statement of statements) {
         if (statement.kind === 'deallocate' && statement.name !== null) this.#state.statements.remove(statement.name);
@@ -154,21 +172,31 @@ export class Names {
 
   /** Names that a failed batch would have changed mean again what they meant before. */
   takeBack(work: Work): void {
+    this.#settle(work);
     if (work.skipped === null) return;
-    for (const { message, failing } of work.skipped) {
-      if (message.name === null) continue;
-      // A Parse of the unnamed statement that fails has dropped the one before (exec_parse_message in postgres.c).
-      const previous = failing && message.name === '' ? null : message.previous;
-      if (message.versions !== null) this.#state.statements.restoreUnnamed(previous, message.versions);
-      else this.#state.statements.restore(message.name, previous);
-    }
+    for (const { message, failing } of work.skipped) this.#takeBack(message, failing);
     work.skipped = null;
   }
 
   takeBackAll(work: Work): void {
     for (const message of work.messages.toReversed()) {
       const changes = (message.type === FRONTEND.parse && !message.duplicate) || message.type === FRONTEND.close;
-      if (changes && message.name !== null) this.#state.statements.restore(message.name, message.previous);
+      if (changes) this.#takeBack(message, false);
+    }
+  }
+
+  #settle(work: Work): void {
+    const { namedBy } = this.#state;
+    if (namedBy.length > 0 && namedBy.includes(work)) namedBy.splice(namedBy.indexOf(work), 1);
+  }
+
+  #takeBack({ type, name, previous, change }: ClientMessage, failing: boolean): void {
+    const { statements } = this.#state;
+    if (name === null || (type === FRONTEND.close && previous === null)) return;
+    if (name !== '') statements.restore(name, previous);
+    else if (change !== null) {
+      if (failing) statements.failUnnamed(change);
+      else statements.skipUnnamed(change);
     }
   }
 }

@@ -20,14 +20,18 @@ export function mustWait(state: SessionState, message: Piece & { readonly type: 
   if (type === FRONTEND.terminate) return isAnswerDue(state);
   if (last.complete && takesMore(last)) return true;
   const unnamed = isUnderWay(state, state.unnamedBy);
-  const named = isUnderWay(state, state.namedBy);
-  if (!unnamed && !named) return false;
+  const named = state.namedBy.length === 0 ? NONE : state.namedBy.filter((work) => isUnderWay(state, work));
+  if (!unnamed && named.length === 0) return false;
   const name = nameIn(message);
   if (name === null) return false;
   // Parse and Close of the unnamed statement always succeed in what they do to the name, or are skipped with all behind them.
   if (name === '') return unnamed && (type === FRONTEND.bind || type === FRONTEND.describe);
-  return named && (type !== FRONTEND.parse || state.statements.get(name) !== null);
+  if (named.length === 0) return false;
+  // A Parse of a new name succeeds, unless SQL's PREPARE has taken it.
+  return type !== FRONTEND.parse || state.statements.get(name) !== null || named.some(changesNames);
 }
+
+const NONE: readonly Work[] = [];
 
 /** The work was sent and its reply has not come; not the one that the message itself belongs to. */
 function isUnderWay({ works, open }: SessionState, work: Work | null): boolean {

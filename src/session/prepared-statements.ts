@@ -93,14 +93,19 @@ export class StatementRegistry {
   }
 }
 
+/** What the unnamed statement became, and before that was: until PostgreSQL has answered, it may turn out to be that still. */
+export interface UnnamedChange {
+  statement: PreparedStatement | null;
+  previous: UnnamedChange | null;
+}
+
 /** The prepared statements of one session, by the client's names; the empty name is the unnamed statement. */
 export class SessionStatements {
   readonly #registry: StatementRegistry;
   readonly #maxStatements: number;
   readonly #byName = new Map<string, PreparedStatement>();
-  /** Tells one change of the unnamed statement from another. */
-  #version = 0;
-  #lastVersion = 0;
+  /** The newest change of the unnamed statement. */
+  #unnamed: UnnamedChange | null = null;
 
   constructor(registry: StatementRegistry, maxStatements: number) {
     this.#registry = registry;
@@ -111,12 +116,13 @@ export class SessionStatements {
     return this.#byName.size;
   }
 
-  get unnamedVersion(): number {
-    return this.#version;
+  /** The newest change of the unnamed statement. */
+  get unnamedChange(): UnnamedChange | null {
+    return this.#unnamed;
   }
 
   get(name: string): PreparedStatement | null {
-    return this.#byName.get(keyOf(name)) ?? null;
+    return name === '' ? (this.#unnamed?.statement ?? null) : (this.#byName.get(keyOf(name)) ?? null);
   }
 
   /**
@@ -124,26 +130,45 @@ export class SessionStatements {
    * @throws OperationalError `too_many_statements`
    */
   define(name: string, text: string, typesSlice: Buffer): PreparedStatement {
-    if (this.#byName.size >= this.#maxStatements && !this.#byName.has(keyOf(name))) {
+    if (name !== '' && this.#byName.size >= this.#maxStatements && !this.#byName.has(keyOf(name))) {
       throw new OperationalError('statement_memory', 'too many prepared statements', {
         detail: `A client may have ${this.#maxStatements} (limits.statements_per_client).`,
         hint: 'Close statements that are no longer needed.',
       });
     }
     const statement = this.#registry.acquire(text, typesSlice);
+    if (name === '') {
+      this.#unnamed = { statement, previous: this.#unnamed };
+      return statement;
+    }
     this.#forget(keyOf(name));
     this.#byName.set(keyOf(name), statement);
     return statement;
   }
 
-  /**
-   * The same for the unnamed statement, unless it was changed again since.
-   * @param versions before and after the change that is taken back
-   */
-  restoreUnnamed(previous: PreparedStatement | null, versions: { readonly before: number; readonly after: number }): void {
-    if (this.#version !== versions.after) return;
-    this.restore('', previous);
-    this.#version = versions.before;
+  /** PostgreSQL did what changed the unnamed statement: what it was before does not matter any more. */
+  confirmUnnamed(change: UnnamedChange): void {
+    this.#releaseAll(change.previous);
+    change.previous = null;
+  }
+
+  /** PostgreSQL refused a Parse of the unnamed statement, and has dropped the one before (exec_parse_message in postgres.c). */
+  failUnnamed(change: UnnamedChange): void {
+    if (change.statement !== null) this.#registry.release(change.statement);
+    change.statement = null;
+    this.confirmUnnamed(change);
+  }
+
+  /** PostgreSQL skipped what was to change the unnamed statement. Later changes stand as they are. */
+  skipUnnamed(change: UnnamedChange): void {
+    if (this.#unnamed === change) this.#unnamed = change.previous;
+    else {
+      let later = this.#unnamed;
+      while (later !== null && later.previous !== change) later = later.previous;
+      if (later === null) return;
+      later.previous = change.previous;
+    }
+    if (change.statement !== null) this.#registry.release(change.statement);
   }
 
   /** Puts back what a name meant before, after PostgreSQL refused or skipped the message that changed it. */
@@ -155,25 +180,32 @@ export class SessionStatements {
   }
 
   remove(name: string): void {
-    this.#forget(keyOf(name));
+    if (name !== '') this.#forget(keyOf(name));
+    else if (this.get('') !== null) this.#unnamed = { statement: null, previous: this.#unnamed };
   }
 
   /** What DISCARD ALL and DEALLOCATE ALL do: the unnamed statement stays. Source: DropAllPreparedStatements in prepare.c. */
   clearNamed(): void {
-    for (const name of [...this.#byName.keys()]) if (name !== '') this.#forget(name);
+    for (const name of [...this.#byName.keys()]) this.#forget(name);
   }
 
   clear(): void {
-    for (const statement of this.#byName.values()) this.#registry.release(statement);
-    this.#byName.clear();
+    this.clearNamed();
+    this.#releaseAll(this.#unnamed);
+    this.#unnamed = null;
   }
 
   #forget(name: string): void {
-    if (name === '') this.#version = ++this.#lastVersion;
     const old = this.#byName.get(name);
     if (old === undefined) return;
     this.#byName.delete(name);
     this.#registry.release(old);
+  }
+
+  #releaseAll(newest: UnnamedChange | null): void {
+    for (let change = newest; change !== null; change = change.previous) {
+      if (change.statement !== null) this.#registry.release(change.statement);
+    }
   }
 }
 

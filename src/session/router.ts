@@ -106,7 +106,8 @@ export class Router {
     if (work.kind === 'call') return routeTo(this.#state.mode === 'read-only' ? 'replica' : 'primary', 'function call');
     if (this.#state.mode === 'split') {
       if (work.primaryOnly) return routeTo('primary', 'learned');
-      if (!work.complete && !work.flushed) return routeTo('primary', 'batch not complete');
+      // What was only prepared is most likely run next (asyncpg does it so); behind an Execute anything may come.
+      if (!work.complete && (!work.flushed || work.executes > 0)) return routeTo('primary', 'batch not complete');
     }
     return null;
   }

@@ -65,7 +65,7 @@ export class Sender {
         connection.step(segment, plainStep);
         break;
       case FRONTEND.query:
-        connection.unnamedStatement = 0;
+        connection.forgetUnnamed();
         connection.step(segment, restStep);
         break;
       case FRONTEND.functionCall:
@@ -87,8 +87,9 @@ export class Sender {
    * SQL's EXECUTE, DEALLOCATE and PREPARE know the statements by the client's names. Whether a Parse fails is not asked:
    * then the statement that names it fails, too.
    */
-  #lend(connection: BackendConnection, work: Work, borrowed: ReadonlyMap<string, PreparedStatement>): void {
+  #lend(connection: BackendConnection, work: Work, borrowed: ReadonlyMap<string, PreparedStatement | null>): void {
     for (const [name, statement] of borrowed) {
+      if (statement === null) continue;
       const segment = new Segment('swallow', this.#sink, null, null);
       segment.work = work;
       connection.push(segment);
@@ -102,7 +103,7 @@ export class Sender {
   #swallowed(connection: BackendConnection, work: Work, bytes: Buffer): void {
     const segment = new Segment('swallow', this.#sink, work.guard, null);
     segment.work = work;
-    connection.unnamedStatement = 0;
+    connection.forgetUnnamed();
     connection.push(segment);
     connection.write(bytes, 0, bytes.length);
   }
@@ -119,27 +120,22 @@ export class Sender {
     } else if (statement === null) connection.step(segment, plainStep);
     else if (message.contested && message.name !== null) {
       // Under its own name it is there only to be refused if that is taken; what needs it prepares it under ours.
-      connection.step(segment, new OwnNameStep(connection, work, message));
+      connection.step(segment, new OwnNameStep(work, message));
       connection.write(message.buffer, message.start, message.end);
       const close = encodeClose('statement', message.name);
       connection.step(segment, droppedStep);
       connection.write(close, 0, close.length);
       return;
     } else if (message.name === '') {
+      connection.setUnnamed(statement.id, segment);
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
-    } else if (connection.hasStatement(statement.id) && work.autocommit) {
+    } else if (work.autocommit && connection.hasStatement(statement.id, segment)) {
       connection.step(segment, new EmittedStep('parse', work, message));
       return;
     } else {
       // In a transaction that may have failed, only PostgreSQL knows whether it will be prepared.
-      const renews = connection.hasStatement(statement.id);
-      if (renews) {
-        const close = encodeCloseStatement(statement.backendName);
-        connection.step(segment, droppedStep);
-        connection.write(close, 0, close.length);
-      }
-      connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: true, renews }, message));
-      connection.addStatement(statement.id, statement.backendName);
+      this.#makeRoom(connection, segment, statement);
+      connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: true }, message));
       const { head, restStart } = rewriteParse(message, statement.backendName);
       connection.write(head, 0, head.length);
       connection.write(message.buffer, restStart, message.end);
@@ -174,7 +170,7 @@ export class Sender {
 
   #dropUnnamed(connection: BackendConnection, segment: Segment): void {
     const close = encodeClose('statement', '');
-    connection.unnamedStatement = 0;
+    connection.forgetUnnamed();
     connection.step(segment, droppedStep);
     connection.write(close, 0, close.length);
   }
@@ -186,9 +182,21 @@ export class Sender {
       connection.step(segment, new EmittedStep('close', work, message));
       return;
     }
+    if (name === '') connection.forgetUnnamed();
     // A portal, the unnamed statement, or a name that only SQL's PREPARE may have given.
-    connection.step(segment, name === null ? plainStep : new OwnNameStep(connection, work, message));
+    connection.step(segment, name === null ? plainStep : new OwnNameStep(work, message));
     connection.write(message.buffer, message.start, message.end);
+  }
+
+  /**
+   * A Close goes ahead of each Parse of ours: after a batch that failed, the connection may have a statement that was thought
+   * to be skipped.
+   */
+  #makeRoom(connection: BackendConnection, segment: Segment, statement: PreparedStatement): void {
+    const close = encodeCloseStatement(statement.backendName);
+    connection.addStatement(statement.id, statement.backendName, segment);
+    connection.step(segment, droppedStep);
+    connection.write(close, 0, close.length);
   }
 
   /** Prepares the statement ahead of the message that needs it, unless the connection has it. */
@@ -200,9 +208,10 @@ export class Sender {
       if (unnamed) this.#dropUnnamed(connection, segment);
       return;
     }
-    if (unnamed ? connection.unnamedStatement === statement.id : connection.hasStatement(statement.id)) return;
+    if (unnamed ? connection.hasUnnamed(statement.id, segment) : connection.hasStatement(statement.id, segment)) return;
+    if (unnamed) connection.setUnnamed(statement.id, segment);
+    else this.#makeRoom(connection, segment, statement);
     connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
-    if (!unnamed) connection.addStatement(statement.id, statement.backendName);
     const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'));
     connection.write(parse, 0, parse.length);
   }

@@ -391,12 +391,13 @@ export class Session implements ConnectionHolder {
 
   #submit(work: Work): void {
     const only = loneControl(work);
-    if (this.#mayBeOurs(work, only) || work.borrowed !== null) {
+    const ours = this.#mayBeOurs(work, only);
+    if (ours || work.borrowed !== null) {
       if (this.#state.works.length > 0 && work.complete) {
         this.#waiting = work;
         return;
       }
-      if (this.#answerHere(work, only)) return;
+      if (ours && this.#answerHere(work, only)) return;
     }
     this.#toBackend(work);
   }
@@ -473,7 +474,8 @@ export class Session implements ConnectionHolder {
       work.preamble = deferred.preamble;
       this.#aftermath.touch(deferred.settings.keys());
     }
-    if (changesNames(work)) this.#state.namedBy = work;
+    if (changesNames(work)) this.#names.changesNamed(work);
+    this.#names.settleBorrowed(work);
     this.#dispatcher.submit(work);
   }
 
@@ -512,7 +514,7 @@ export class Session implements ConnectionHolder {
     const now = this.#parts.clock.now();
     const idle = isIdle(status);
     if (failed) this.#names.takeBack(work);
-    else if (work.borrowed !== null) this.#names.forgetDeallocated(work);
+    else this.#names.confirm(work);
     if (connection !== null) this.#aftermath.note(work, connection, failed, work.autocommit && idle);
     this.#account(work, now, failed);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');

@@ -61,8 +61,9 @@ export class SessionState {
   readonly works: Work[] = [];
   /** The newest of them while its Sync has not been sent. */
   open: Work | null = null;
-  /** The newest works that change what names of prepared statements, and what the unnamed statement, mean. */
-  namedBy: Work | null = null;
+  /** Works that change what names of prepared statements mean, until they are done. */
+  readonly namedBy: Work[] = [];
+  /** The newest work that changes the unnamed statement. */
   unnamedBy: Work | null = null;
   /** A question of our own about the state of the active connection is under way. */
   settling = false;

@@ -1,4 +1,4 @@
-import type { BackendConnection, UnnamedChange } from '../backend/connection.ts';
+import type { BackendConnection } from '../backend/connection.ts';
 import type { Step } from '../backend/exchange.ts';
 import { CLOSE_COMPLETE, PARSE_COMPLETE } from '../protocol/backend-encoders.ts';
 import type { ClientMessage, Work } from './work.ts';
@@ -9,35 +9,28 @@ export class ParseStep implements Step {
   readonly reply = null;
   readonly #connection: BackendConnection;
   readonly #statementId: number;
-  /** Of the unnamed statement only. */
-  readonly #unnamed: UnnamedChange | null;
+  readonly #named: boolean;
   readonly #work: Work;
   /** Null when the Parse was ours. */
   readonly #message: ClientMessage | null;
-  /** A Close of the same statement goes ahead of it. */
-  readonly #renews: boolean;
 
   constructor(
     connection: BackendConnection,
     work: Work,
-    statement: { readonly id: number; readonly named: boolean; readonly renews?: boolean },
+    statement: { readonly id: number; readonly named: boolean },
     message: ClientMessage | null,
   ) {
     this.action = message === null ? 'drop' : 'forward';
     this.#connection = connection;
     this.#work = work;
     this.#statementId = statement.id;
-    this.#unnamed = statement.named ? null : connection.changeUnnamed(statement.id);
-    this.#renews = statement.renews ?? false;
+    this.#named = statement.named;
     this.#message = message;
   }
 
   undo(failing: boolean): void {
-    // Skipped together with the Close ahead of it, it has left the statement where it was.
-    if (this.#unnamed !== null) {
-      if (failing) this.#connection.unnamedStatement = 0;
-      else this.#connection.takeBackUnnamed(this.#unnamed);
-    } else if (failing || !this.#renews) this.#connection.removeStatement(this.#statementId);
+    if (this.#named) this.#connection.removeStatement(this.#statementId);
+    else this.#connection.forgetUnnamed();
     if (this.#message !== null) skip(this.#work, this.#message, failing);
   }
 }
@@ -64,20 +57,15 @@ export class EmittedStep implements Step {
 export class OwnNameStep implements Step {
   readonly action = 'forward';
   readonly reply = null;
-  readonly #connection: BackendConnection;
   readonly #work: Work;
   readonly #message: ClientMessage;
-  readonly #unnamed: UnnamedChange | null;
 
-  constructor(connection: BackendConnection, work: Work, message: ClientMessage) {
-    this.#connection = connection;
+  constructor(work: Work, message: ClientMessage) {
     this.#work = work;
     this.#message = message;
-    this.#unnamed = message.name === '' ? connection.changeUnnamed(0) : null;
   }
 
   undo(failing: boolean): void {
-    if (this.#unnamed !== null) this.#connection.takeBackUnnamed(this.#unnamed);
     skip(this.#work, this.#message, failing);
   }
 }

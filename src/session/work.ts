@@ -1,7 +1,7 @@
 import type { Guard } from '../backend/exchange.ts';
 import type { Route } from '../routing/route.ts';
 import type { Facts } from '../sql/facts.ts';
-import type { PreparedStatement } from './prepared-statements.ts';
+import type { PreparedStatement, UnnamedChange } from './prepared-statements.ts';
 
 /** One message of the client, as far as it is kept. `buffer[start, end)` is its first piece and belongs to us. */
 export class ClientMessage {
@@ -17,8 +17,8 @@ export class ClientMessage {
   name: string | null = null;
   /** Parse and Close: what the name meant before. */
   previous: PreparedStatement | null = null;
-  /** Of the unnamed statement, before and after what the message does to it. */
-  versions: { readonly before: number; readonly after: number } | null = null;
+  /** Parse and Close of the unnamed statement: what they do to it. */
+  change: UnnamedChange | null = null;
   /** Parse of a name that is taken: PostgreSQL is made to say so. */
   duplicate = false;
   /** Parse of a name that a statement of SQL's PREPARE may have: PostgreSQL is asked. */
@@ -99,8 +99,10 @@ export class Work {
   endsInQuery = false;
   /** The client was told that the connection ends. */
   ended = false;
+  /** The last of its messages that changes the unnamed statement. */
+  unnamedChange: UnnamedChange | null = null;
   /** Prepared statements that its SQL mentions by the client's names: they must exist under those while it runs. */
-  borrowed: Map<string, PreparedStatement> | null = null;
+  borrowed: Map<string, PreparedStatement | null> | null = null;
   /** Names that had to exist on the backend for an error's sake; to be closed behind it. */
   closeAfter: string[] | null = null;
   /** Changes of the session's names that PostgreSQL skipped, to be taken back if the work is not run again. */

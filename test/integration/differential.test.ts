@@ -1,12 +1,17 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Conversation, mayBeSentAtOnce } from '../support/conversation.ts';
 import { COPY } from '../support/conversations/copy.ts';
+import { DEVIATIONS } from '../support/conversations/deviations.ts';
 import { EXTENDED } from '../support/conversations/extended.ts';
+import { FOUND } from '../support/conversations/found.ts';
 import { SIMPLE } from '../support/conversations/simple.ts';
 import { STATE } from '../support/conversations/state.ts';
 import { TRANSACTIONS } from '../support/conversations/transactions.ts';
 import { asPgweirMaySay, Differential } from '../support/differential.ts';
 import type { Manner } from '../support/player.ts';
+import { script } from '../support/script-arbitrary.ts';
+import { printTranscript } from '../support/transcript.ts';
 
 /**
  * The same bytes to PostgreSQL and through pgweir, the same replies, byte for byte but for process ids, keys and OIDs of
@@ -39,6 +44,40 @@ describe.each([
   ['transactions', TRANSACTIONS],
   ['state', STATE],
   ['copy', COPY],
+  ['found by chance', FOUND],
 ])('%s', (_group, conversations) => {
   test.each(conversations.map((told) => [told.name, told] as const))('%s', (_name, told) => expectSame(told));
 });
+
+describe('where pgweir says something else, nothing is lost by it', () => {
+  test.each(DEVIATIONS.map(({ told, why }) => [told.name, why, told] as const))('%s: %s', async (_name, _why, told) => {
+    for (const kind of ['whole', 'byte by byte', 'without waiting'] as const) {
+      const heard = await sides.through(told, { kind });
+      expect(heard.at(-1)).toMatch(/^(S: ReadyForQuery "I"|-- closed)$/);
+    }
+  });
+});
+
+/** For hunting: another seed, more scripts. What is found belongs into `conversations/found.ts`. */
+const { DIFFERENTIAL_SEED = '20261120', DIFFERENTIAL_RUNS = '120' } = process.env;
+
+test(`scripts by chance, seed ${DIFFERENTIAL_SEED}`, { timeout: 120_000 + 1_000 * Number(DIFFERENTIAL_RUNS) }, async () => {
+  const manners = fc.oneof(
+    fc.constant<Manner>({ kind: 'without waiting' }),
+    fc.nat().map((seed): Manner => ({ kind: 'cut', seed })),
+  );
+  const heldAgainst = async (told: Conversation, manner: Manner) => {
+    const expected = await sides.direct(told, manner);
+    const heard = await sides.through(told, manner);
+    expect(heard, said(told)).toEqual(asPgweirMaySay(expected, heard));
+  };
+  await fc.assert(fc.asyncProperty(script, manners, heldAgainst), {
+    seed: Number(DIFFERENTIAL_SEED),
+    numRuns: Number(DIFFERENTIAL_RUNS),
+  });
+});
+
+function said({ steps }: Conversation): string {
+  const bytes = steps.flatMap((step) => (step.kind === 'send' ? [{ side: 'C' as const, bytes: step.bytes }] : []));
+  return `\n${printTranscript(bytes)}\n`;
+}

@@ -120,6 +120,9 @@ export function asPgweirMaySay(expected: readonly string[], heard: readonly stri
     if (!line.startsWith('S: ErrorResponse') || !other.startsWith('S: ErrorResponse')) return line;
     const name = /prepared statement (\\"pgweir_\d+ ?\\")/.exec(other)?.[1];
     const renamed = name === undefined ? line : line.replace(/prepared statement \\".*?\\"/, `prepared statement ${name}`);
+    // In a failed transaction it is the Parse ahead of a Bind that is refused, in the same words.
+    const sameRefusal = /"C":"25P02"/.test(line) && /"C":"25P02"/.test(other);
+    if (sameRefusal) return renamed.replace(/,"F":.*}$/, /,"F":.*}$/.exec(other)?.[0] ?? '}');
     return other.includes('"F":') ? renamed : renamed.replace(/,"F":.*}$/, '}');
   });
 }

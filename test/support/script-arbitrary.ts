@@ -43,9 +43,6 @@ const TEXTS = [
   "SET application_name = 'z'",
   "SET LOCAL statement_timeout = '30s'",
   'RESET ALL',
-  'PREPARE a AS SELECT 7',
-  'EXECUTE a',
-  'DEALLOCATE a',
   'LISTEN there',
   "NOTIFY there, 'x'",
   'DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id',
@@ -63,7 +60,17 @@ const TEXTS = [
 ];
 
 /** By themselves: what else is in a batch with them has deviations of its own (`deviations.ts`). */
-const ALONE = [...TEXTS, 'BEGIN', 'BEGIN', 'BEGIN', 'DEALLOCATE ALL', 'DISCARD ALL'];
+const ALONE = [
+  ...TEXTS,
+  'BEGIN',
+  'BEGIN',
+  'BEGIN',
+  'DEALLOCATE ALL',
+  'DISCARD ALL',
+  'PREPARE a AS SELECT 7',
+  'EXECUTE a',
+  'DEALLOCATE a',
+];
 
 const text = fc.constantFrom(...TEXTS);
 const name = fc.constantFrom('', '', 'a', 'b');
@@ -79,7 +86,7 @@ const message = fc.oneof(
   { weight: 1, arbitrary: portal.map((portal) => [describePortal(portal)]) },
   { weight: 2, arbitrary: name.map((name) => [closeStatement(name)]) },
   { weight: 1, arbitrary: portal.map((portal) => [closePortal(portal)]) },
-  { weight: 1, arbitrary: fc.constant([flush]) },
+  { weight: 1, arbitrary: text.map((text) => [parse('', text), bind(''), execute(), flush]) },
 );
 
 const copyText = fc.constantFrom('COPY t FROM STDIN', 'COPY t FROM STDIN', 'COPY nowhere FROM STDIN');
