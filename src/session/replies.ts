@@ -1,6 +1,6 @@
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
 import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
-import { TRANSACTION_STATUS } from '../protocol/codes.ts';
+import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields } from '../protocol/error-response.ts';
 import type { Measures } from '../util/measures.ts';
 import type { ClientPort } from './ports.ts';
@@ -139,8 +139,11 @@ export class Replies implements SegmentSink {
   /** Whether and why the work may be run again after this error. Sources: DESIGN of a hot standby's refusals; plancache.c. */
   #retryCause(work: Work, sqlstate: string | undefined, routine: string | undefined): string | null {
     if (sqlstate === undefined || work.messages.length === 0) return null;
-    if (sqlstate === '0A000' && routine === 'RevalidateCachedQuery' && work.complete) {
-      return work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
+    if (sqlstate === '0A000' && routine === 'RevalidateCachedQuery') {
+      // Only where the client asks for the description of what it gets: from one that goes by an earlier description rows of
+      // another shape would be hidden.
+      const described = work.messages.some(({ type }) => type === FRONTEND.describe);
+      return described && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
     }
     if (work.attempts >= MAX_ATTEMPTS) return null;
     if (work.retryable && ENDS_CONNECTION.has(sqlstate)) return sqlstate;
