@@ -69,10 +69,11 @@ test('a table has its columns in line', () => {
   ]);
 });
 
-test.runIf(process.platform === 'linux')('the usage of this process is what Node says of it', () => {
+test.runIf(process.platform === 'linux')('the usage of this process is at least what Node says of it', () => {
   const usage = usageOf(process.pid);
   const { rss } = process.memoryUsage();
   const { user, system } = process.cpuUsage();
-  expect(Math.abs((usage?.cpuSeconds ?? 0) - (user + system) / 1e6)).toBeLessThan(1);
+  // Children that have ended count too, and other tests of this process may have had some.
+  expect((usage?.cpuSeconds ?? 0) - (user + system) / 1e6).toBeGreaterThan(-1);
   expect((usage?.memoryBytes ?? 0) / rss).toBeGreaterThan(0.5);
 });
