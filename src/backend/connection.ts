@@ -131,10 +131,6 @@ export class BackendConnection implements LedgerOwner {
     return this.#ledger.status;
   }
 
-  get current(): Segment | null {
-    return this.#ledger.current;
-  }
-
   /** The connection ended in the middle of a message of which the client has seen the beginning. */
   get cutInside(): boolean {
     return this.#ledger.cutInside;
@@ -232,10 +228,6 @@ export class BackendConnection implements LedgerOwner {
     this.#evicted.clear();
     this.#retired.length = 0;
     this.forgetUnnamed();
-  }
-
-  get statementCount(): number {
-    return this.#statements.size;
   }
 
   /** Closes statements that the bound pushed out, in a swallowed segment. To be called when nothing is owed. */

@@ -1,5 +1,5 @@
 import { BackendConnection } from '../backend/connection.ts';
-import { type DialedBackend, dialBackend } from '../backend/dial.ts';
+import { dialBackend } from '../backend/dial.ts';
 import type { BackendTls } from '../backend/tls.ts';
 import type { Clock } from '../util/clock.ts';
 import { OperationalError } from '../util/errors.ts';
@@ -168,12 +168,8 @@ export class BackendPool {
     const member = new PooledConnection(partition, connection);
     this.#members.set(connection, member);
     connection.onIdleLoss = () => this.#lost(member);
-    this.#resume(dialed);
-    return member;
-  }
-
-  #resume(dialed: DialedBackend): void {
     dialed.socket.resume();
+    return member;
   }
 
   #close(member: PooledConnection): void {

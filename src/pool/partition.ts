@@ -66,8 +66,4 @@ export class Partitions {
   sweep(isUsed: (partition: Partition) => boolean): void {
     for (const [key, partition] of this.#byKey) if (!isUsed(partition)) this.#byKey.delete(key);
   }
-
-  get size(): number {
-    return this.#byKey.size;
-  }
 }

@@ -95,8 +95,3 @@ export function allocateStartup(bodyBytes: number): Buffer {
   writeLength(packet, 0, 4 + bodyBytes);
   return packet;
 }
-
-/** Text of the program's own (UTF-16) in the form strings have on the wire here: UTF-8, one character for each byte. */
-export function toWireText(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
-}

@@ -1,4 +1,5 @@
-import { allocateMessage, byteAt, stringEnd, textOf, toWireText, writeString } from './bytes.ts';
+import { toWireText } from '../util/wire-text.ts';
+import { allocateMessage, byteAt, stringEnd, textOf, writeString } from './bytes.ts';
 import { BACKEND } from './codes.ts';
 
 /**

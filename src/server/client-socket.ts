@@ -59,10 +59,6 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
     if (rest.length > 0) this.#received(rest);
   }
 
-  get closed(): boolean {
-    return this.#closed;
-  }
-
   send(slice: Buffer, start: number, end: number): void {
     if (this.#closed || this.#ending) return;
     this.#measures.clientSentBytes += end - start;
