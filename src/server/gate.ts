@@ -7,8 +7,8 @@ import { type Partition, type Partitions, settingsAtStart } from '../pool/partit
 import { encodeBackendKeyData, encodeParameterStatus, READY_FOR_QUERY } from '../protocol/backend-encoders.ts';
 import { PROTOCOL_3_2 } from '../protocol/codes.ts';
 import { errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
+import type { SessionLimits, SessionParts } from '../session/parts.ts';
 import type { SessionPolicy } from '../session/router.ts';
-import type { SessionLimits, SessionParts } from '../session/session.ts';
 import type { ListenMode } from '../session/state.ts';
 import type { View } from '../topology/view.ts';
 import { OperationalError } from '../util/errors.ts';

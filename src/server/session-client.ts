@@ -1,7 +1,8 @@
 import type net from 'node:net';
 import type { BackendConnection } from '../backend/connection.ts';
 import type { Partition } from '../pool/partition.ts';
-import { Session, type SessionOptions, type SessionParts } from '../session/session.ts';
+import type { SessionOptions, SessionParts } from '../session/parts.ts';
+import { Session } from '../session/session.ts';
 import type { Clock } from '../util/clock.ts';
 import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';

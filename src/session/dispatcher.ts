@@ -8,10 +8,12 @@ import type { Clock } from '../util/clock.ts';
 import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import type { LeasePort, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
 import type { SessionState } from './state.ts';
+import { isUnreachable, noPrimary, noReplica, noSequenceValue } from './unavailable.ts';
 import type { ClientMessage, Work } from './work.ts';
 
 /** What the dispatcher needs of the session above it. */
@@ -100,7 +102,7 @@ export class Dispatcher {
     const connection = this.#state.active;
     if (connection === null || this.#segment === null) return;
     this.#sender.message(connection, work, this.#segment, message);
-    this.#expect(work);
+    expectTransaction(this.#state, work);
     if (work.complete) this.#finish(work, connection);
   }
 
@@ -231,7 +233,6 @@ export class Dispatcher {
     } else this.#lease(work, primary, true);
   }
 
-  /** `currval` and `lastval` are known to the connection that advanced the sequence, and only until somebody else has it. */
   #whereItRanLast(work: Work): void {
     const last = this.#state.lastOfPrimary;
     if (last !== null && this.#leases.takeAgain(last.connection, last.lease)) {
@@ -239,13 +240,7 @@ export class Dispatcher {
       this.#send(work, last.connection);
       return;
     }
-    this.#refuse(
-      work,
-      new OperationalError('object_not_in_prerequisite_state', 'currval and lastval are not defined in this session', {
-        detail: 'The connection that this session used last has been used by another since, or there was none.',
-        hint: 'Call them in the transaction that advances the sequence, or use INSERT ... RETURNING.',
-      }),
-    );
+    this.#refuse(work, noSequenceValue());
   }
 
   #toReplica(work: Work, intent: Route, waited: boolean): void {
@@ -261,13 +256,7 @@ export class Dispatcher {
     if (route.target === 'primary') this.#toPrimary(work, route);
     else {
       work.route = route;
-      this.#refuse(
-        work,
-        new OperationalError('no_replica', 'no replica is available', {
-          detail: `Reason: ${route.reason}.`,
-          hint: 'No replica is up, within routing.max_lag, and fresh enough for this session.',
-        }),
-      );
+      this.#refuse(work, noReplica(route.reason));
     }
   }
 
@@ -397,21 +386,7 @@ export class Dispatcher {
     if (!state.activeIsPrimary) {
       state.lastReplicaIncarnation = this.#topology.view().backends[connection.backend]?.incarnation ?? -1;
     }
-    if (!work.complete || work.ran) this.#expect(work);
-  }
-
-  /** What the texts of the work say about the transaction that will be open behind it; of each statement once. */
-  #expect(work: Work): void {
-    for (; work.factsCounted < work.facts.length; work.factsCounted++) {
-      for (const statement of work.facts[work.factsCounted]?.statements ?? []) {
-        if (statement.kind === 'begin') this.#state.expectsTransaction = true;
-        else if (statement.kind === 'commit' || statement.kind === 'rollback') {
-          // AND CHAIN is refused outside of a transaction.
-          this.#state.expectsTransaction =
-            statement.chain && (this.#state.expectsTransaction || this.#state.transaction !== 'idle');
-        }
-      }
-    }
+    if (!work.complete || work.ran) expectTransaction(state, work);
   }
 
   /**
@@ -474,36 +449,3 @@ export class Dispatcher {
     this.#owner.workRefused(work, error);
   }
 }
-
-function isUnreachable(error: Error): boolean {
-  return error instanceof OperationalError && error.kind === 'backend_unreachable';
-}
-
-function noPrimary(detail?: string): OperationalError {
-  return new OperationalError('no_primary', 'no primary is available', {
-    ...(detail === undefined ? {} : { detail }),
-    hint: 'None of the configured backends takes writes at the moment.',
-  });
-}
-
-function isRead(work: Work): boolean {
-  return work.facts.length > 0 && work.facts.every((facts) => facts.effect === 'read');
-}
-
-function endsOrBegins(work: Work): boolean {
-  return work.facts.some((facts) =>
-    facts.statements.some(({ kind }) => kind === 'begin' || kind === 'commit' || kind === 'rollback'),
-  );
-}
-
-/** Whether, sent into a failed transaction block, the work could end it and go on. */
-function mayEndTransaction(work: Work): boolean {
-  return work.facts.some(
-    (facts) =>
-      facts.reason === 'text too long to parse' ||
-      facts.reason === 'encoding not safe to scan' ||
-      facts.statements.some(({ kind }) => ENDS_BLOCK.has(kind)),
-  );
-}
-
-const ENDS_BLOCK: ReadonlySet<string> = new Set(['commit', 'rollback', 'prepare transaction', 'rollback to']);

@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import type { Residue } from '../backend/residue.ts';
 import type { TransactionModes } from '../sql/facts.ts';
+import type { OperationalError } from '../util/errors.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { SessionStatements } from './prepared-statements.ts';
 import type { Work } from './work.ts';
@@ -75,6 +76,9 @@ export class SessionState {
   lastReplicaMs = Number.NEGATIVE_INFINITY;
   /** Its incarnation then: what was seen there says nothing about a later one. */
   lastReplicaIncarnation = -1;
+
+  /** The connection of the open transaction was lost and the client has not been told. */
+  untoldLoss: OperationalError | null = null;
 
   closed = false;
 

@@ -1,0 +1,42 @@
+import type { Clock } from '../util/clock.ts';
+import type { Measures } from '../util/measures.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import type { ClientPort, LeasePort, StatementPort, TopologyPort } from './ports.ts';
+import type { StatementRegistry } from './prepared-statements.ts';
+import type { SessionPolicy } from './router.ts';
+import type { ListenMode } from './state.ts';
+
+/** Everything a session is made of. */
+export interface SessionParts {
+  readonly client: ClientPort;
+  readonly leases: LeasePort;
+  readonly topology: TopologyPort;
+  readonly statements: StatementPort;
+  readonly registry: StatementRegistry;
+  readonly clock: Clock;
+  readonly measures: Measures;
+  readonly policy: SessionPolicy;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** A defect of ours has left the session in an unknown state: it is to end. */
+  readonly onBug: (error: unknown) => void;
+}
+
+export interface SessionOptions {
+  readonly mode: ListenMode;
+  /** Settings that the session begins with beyond its pool's startup parameters. */
+  readonly baseSettings: SettingsSet;
+  /** Settings as the server reported them at login. */
+  readonly reported: ReadonlyMap<string, string>;
+  /** Startup parameters that are pgweir's own. */
+  readonly own: ReadonlyMap<string, string>;
+  readonly sessionPool: boolean;
+  readonly limits: SessionLimits;
+}
+
+export interface SessionLimits {
+  readonly maxParseBytes: number;
+  readonly batchBytes: number;
+  readonly heldReplyBytes: number;
+  readonly statementsPerClient: number;
+}

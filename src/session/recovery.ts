@@ -1,0 +1,168 @@
+import { decodeErrorFields, type ReportableError } from '../protocol/error-response.ts';
+import type { Measures } from '../util/measures.ts';
+import type { Aftermath } from './aftermath.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { connectionLostError, endsTransaction, lossOf, reportable } from './losses.ts';
+import type { Names } from './names.ts';
+import type { Outbox } from './outbox.ts';
+import type { OwnSettings } from './own-settings.ts';
+import type { StatementPort } from './ports.ts';
+import { MAX_ATTEMPTS, REFUSED_BY_STANDBY, STALE_PLAN } from './replies.ts';
+import type { SessionState } from './state.ts';
+import type { Work } from './work.ts';
+
+export interface RecoveryParts {
+  readonly state: SessionState;
+  readonly names: Names;
+  readonly aftermath: Aftermath;
+  readonly dispatcher: Dispatcher;
+  readonly own: OwnSettings;
+  readonly outbox: Outbox;
+  readonly statements: StatementPort;
+  readonly measures: Measures;
+}
+
+/** A work and what becomes of it: it is run again, or answered with this error. */
+interface Due {
+  readonly work: Work;
+  readonly error: ReportableError | Buffer | null;
+}
+
+/**
+ * Works that did not get their answer: refused by a standby, lost with their connection, never sent. They are run again or
+ * answered with an error, in the order in which the client sent them, before anything that came later.
+ */
+export class Recovery {
+  readonly #parts: RecoveryParts;
+  readonly #due: Due[] = [];
+  /** Those that go in front of all that is due, once it is known of every work that was under way. */
+  readonly #comeBack: Due[] = [];
+  /** Left unanswered by a lost connection. */
+  readonly #lost: Work[] = [];
+
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts;
+  }
+
+  get pending(): boolean {
+    return this.#due.length > 0;
+  }
+
+  /** Takes the next one that is to be run again; answers one that is to be answered. */
+  next(): Work | null {
+    const due = this.#due.shift();
+    if (due === undefined) return null;
+    if (due.error === null) return due.work;
+    const { state, own, outbox } = this.#parts;
+    if (state.transaction === 'failed' && endsTransaction(due.work)) {
+      state.transaction = 'idle';
+      own.transactionEnded(false);
+    }
+    outbox.error(due.work, due.error);
+    return null;
+  }
+
+  /** The work could not be brought to a backend. */
+  refused(work: Work, error: Error): void {
+    const { state, names, outbox } = this.#parts;
+    if (work.preamble !== null || state.transaction === 'deferred') {
+      state.transaction = 'failed';
+      state.deferred = null;
+    }
+    names.takeBackAll(work);
+    // The replies to what is under way come first.
+    if (state.works.length > 0) this.#due.push({ work, error: reportable(error) });
+    else outbox.error(work, reportable(error));
+  }
+
+  /** The work failed in a way that allows another attempt. Returns whether it was the last of those under way. */
+  again(work: Work): boolean {
+    const { state, statements, aftermath } = this.#parts;
+    const cause = work.retryCause;
+    if (cause === STALE_PLAN) {
+      for (const { statement } of work.messages) {
+        if (statement !== null) state.active?.retireStatement(statement.id, statement.backendName);
+      }
+    } else if (cause !== null && REFUSED_BY_STANDBY.has(cause)) {
+      work.primaryOnly = true;
+      for (const text of work.texts()) statements.learn(text, cause);
+    } else if (cause !== null) work.failedOn.push(work.backend);
+    // One that stood behind the failing one has run, and may have left something.
+    if (state.active !== null) aftermath.note(work, state.active, true, false);
+    this.#runAgain(work);
+    if (state.works.length > 0) return false;
+    this.#putInFront();
+    state.transaction = 'idle';
+    state.expectsTransaction = false;
+    return true;
+  }
+
+  /** What was to go ahead of the work failed, and with it the work; its connection is not to be used again. */
+  preludeFailed(work: Work, error: Buffer, onReplica: boolean): void {
+    const { state, measures, outbox } = this.#parts;
+    if (onReplica && state.mode === 'split' && !work.primaryOnly) {
+      measures.retries.inc('settings');
+      work.primaryOnly = true;
+      this.#runAgain(work);
+    } else {
+      state.transaction = work.preamble === null ? 'idle' : 'failed';
+      state.expectsTransaction = false;
+      outbox.error(work, error);
+    }
+    this.#putInFront();
+  }
+
+  /** The connection was lost with this work unanswered; `connectionLost` follows. */
+  lost(work: Work): void {
+    this.#lost.push(work);
+  }
+
+  /** The works that were lost, oldest first, to be handed to `settleLost` or forgotten. */
+  takeLost(): Work[] {
+    return this.#lost.splice(0);
+  }
+
+  /** Settles what becomes of the works that a connection has left unanswered. `farewell`: its last ErrorResponse. */
+  settleLost(lost: readonly Work[], farewell: Buffer | null): void {
+    const { state, names, measures } = this.#parts;
+    let inside = state.transaction === 'open' || state.transaction === 'failed' || state.expectsTransaction;
+    state.expectsTransaction = false;
+    const detail = farewell === null ? undefined : decodeErrorFields(farewell, 0, farewell.length).message;
+    if (inside) {
+      state.transaction = 'failed';
+      if (lost.length === 0) state.untoldLoss = connectionLostError(detail);
+    }
+    const unanswered: Work[] = [];
+    for (const work of lost) {
+      if ((work.again || (work.retryable && !work.streamed)) && work.attempts < MAX_ATTEMPTS) {
+        measures.retries.inc(work.retryCause ?? 'connection lost');
+        work.failedOn.push(work.backend);
+        this.#runAgain(work);
+      } else {
+        this.#comeBack.push({ work, error: lossOf(work, inside, detail) });
+        unanswered.push(work);
+      }
+      if (endsTransaction(work)) inside = false;
+    }
+    for (const work of unanswered.toReversed()) {
+      if (work.streamed) names.takeBack(work);
+      else names.takeBackAll(work);
+    }
+    this.#putInFront();
+  }
+
+  #runAgain(work: Work): void {
+    work.startAgain();
+    this.#comeBack.push({ work, error: null });
+  }
+
+  /**
+   * What was under way comes again, then the work that waited behind it, then what was to come again already: a work may be
+   * lost a second time while its successors wait for it.
+   */
+  #putInFront(): void {
+    const behind = this.#parts.dispatcher.takeStalledBehind();
+    if (behind !== null) this.#comeBack.push({ work: behind, error: null });
+    this.#due.unshift(...this.#comeBack.splice(0));
+  }
+}
