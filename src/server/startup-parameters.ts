@@ -15,7 +15,8 @@ const OWN_PREFIX = 'pgweir.';
 export function sortParameters(parameters: ReadonlyMap<string, string>): SortedParameters {
   const backend = new Map<string, string>();
   const own = new Map<string, string>();
-  let applicationName = '';
+  let applicationName: string | undefined;
+  let applicationNameInOptions = '';
   let replication: string | null = null;
   for (const [name, value] of parameters) {
     const key = name.toLowerCase();
@@ -24,15 +25,21 @@ export function sortParameters(parameters: ReadonlyMap<string, string>): SortedP
     else if (key.startsWith(OWN_PREFIX)) own.set(key, value);
     else if (key.startsWith('_pq_.')) continue;
     else if (key === 'options') {
-      const rest = takeOwnOptions(value, own);
+      const rest = takeOptions(value, (option, optionValue) => {
+        if (option === 'application_name') applicationNameInOptions = optionValue;
+        else if (option.startsWith(OWN_PREFIX)) own.set(option, optionValue);
+        else return false;
+        return true;
+      });
       if (rest !== '') backend.set('options', rest);
     } else backend.set(key, value);
   }
-  return { backend, own, applicationName, replication };
+  // PostgreSQL reads the options first (process_postgres_switches, process_startup_options of postinit.c).
+  return { backend, own, applicationName: applicationName ?? applicationNameInOptions, replication };
 }
 
-/** Takes `-c pgweir.name=value` out of an options text and returns the rest. Source: pg_split_opts in postinit.c. */
-function takeOwnOptions(options: string, own: Map<string, string>): string {
+/** Takes `-c name=value` that `take` wants out of an options text and returns the rest. Source: pg_split_opts in postinit.c. */
+function takeOptions(options: string, take: (name: string, value: string) => boolean): string {
   const kept: string[] = [];
   const words = splitOptions(options);
   for (let index = 0; index < words.length; index++) {
@@ -43,8 +50,8 @@ function takeOwnOptions(options: string, own: Map<string, string>): string {
     const match = /^([^=]+)=(.*)$/s.exec(withoutEscapes(assignment));
     const name = match?.[1]?.trim().toLowerCase().replaceAll('-', '_');
     if (takesNext) index++;
-    if (name?.startsWith(OWN_PREFIX)) own.set(name, match?.[2] ?? '');
-    else kept.push(takesNext ? `${word} ${next}` : word);
+    if (name !== undefined && take(name, match?.[2] ?? '')) continue;
+    kept.push(takesNext ? `${word} ${next}` : word);
   }
   return kept.join(' ');
 }

@@ -214,6 +214,9 @@ export class Aftermath {
       case 'unlisten':
         this.#askResidue = true;
         return;
+      case 'close cursor':
+        if (this.#state.pins.has('held cursor')) this.#askResidue = true;
+        return;
       default:
     }
   }

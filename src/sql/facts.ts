@@ -58,12 +58,16 @@ export type EffectReason =
   | 'catalog not loaded'
   | 'not proven a read';
 
-/** `sequence value`: currval, lastval. `connection`: pg_backend_pid(), pg_prepared_statements, pg_listening_channels(), ... */
-export type SessionStateRead = 'sequence value' | 'connection';
+/**
+ * `sequence value`: currval, lastval. `temporary schema`: pg_my_temp_schema(). `connection`: pg_backend_pid(),
+ * pg_prepared_statements, pg_listening_channels(), ...
+ */
+export type SessionStateRead = 'sequence value' | 'temporary schema' | 'connection';
 
 /**
  * What may stay on a connection after the statement.
  * `settings`: a setting may have changed without our knowing which. `unknown`: any of all (CALL, DO, volatile functions).
+ * `activity counters`: nothing is left, but what the session does is counted by its process, and it looks at the counts.
  * `process state`: what can neither be asked for nor taken away (setseed, pg_backup_start, replication origins).
  */
 export type ResidueRisk =
@@ -75,6 +79,7 @@ export type ResidueRisk =
   | 'settings'
   | 'sequence value'
   | 'library'
+  | 'activity counters'
   | 'process state'
   | 'unknown';
 
@@ -112,6 +117,7 @@ export type StatementFacts =
   | { readonly kind: 'deallocate'; readonly name: string | null }
   | { readonly kind: 'listen' | 'unlisten' }
   | { readonly kind: 'declare cursor'; readonly hold: boolean }
+  | { readonly kind: 'close cursor' }
   | { readonly kind: 'copy'; readonly direction: 'in' | 'out' };
 
 /** `undefined`: not said. */

@@ -53,7 +53,7 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['VariableShowStmt', noteShow],
   ['DeclareCursorStmt', noteDeclare],
   ['FetchStmt', (_fields, collector) => collector.readAs('cursor over a read')],
-  ['ClosePortalStmt', (_fields, collector) => collector.readAs('cursor over a read')],
+  ['ClosePortalStmt', noteClose],
   ['PrepareStmt', notePrepare],
   ['ExecuteStmt', noteExecute],
   ['DeallocateStmt', noteDeallocate],
@@ -164,6 +164,11 @@ function noteDeclare(fields: Fields, collector: Collector): void {
   if (!hold) return;
   collector.is('write', 'session control', 'WITH HOLD');
   collector.residue.add('held cursor');
+}
+
+function noteClose(_fields: Fields, collector: Collector): void {
+  collector.facts = { kind: 'close cursor' };
+  collector.readAs('cursor over a read');
 }
 
 /** What is prepared is not run: what it may do counts when it is executed. */

@@ -95,6 +95,15 @@ describe('state that is known to one connection only', () => {
     await client.end();
   });
 
+  test('a cursor WITH HOLD keeps its session on its connection until it is closed', async () => {
+    const client = await connect();
+    await client.query('DECLARE c CURSOR WITH HOLD FOR SELECT 1');
+    expect(await portOf(client)).toBe(cluster.primary.port);
+    await client.query('CLOSE c');
+    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    await client.end();
+  });
+
   test('set_config answers with its row inside a transaction that no backend knows of yet', async () => {
     const client = await connect();
     await client.query('BEGIN');

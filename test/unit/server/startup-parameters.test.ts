@@ -15,6 +15,16 @@ test.each<[what: string, parameters: Record<string, string>, expected: Partial<R
     { backend: { datestyle: 'ISO', timezone: 'UTC' } },
   ],
   ['the name of the application travels with the session', { application_name: 'web' }, { applicationName: 'web' }],
+  [
+    'so it does when it is given by options',
+    { options: '-c application_name=tea\\ shop -c a=b' },
+    { applicationName: 'tea shop', backend: { options: '-c a=b' } },
+  ],
+  [
+    'a name given by itself is stronger than one in options',
+    { application_name: '', options: '--application-name=web' },
+    { applicationName: '' },
+  ],
   ['settings of pgweir are its own', { 'pgweir.route': 'replica' }, { own: { 'pgweir.route': 'replica' } }],
   ['options of the protocol go nowhere', { '_pq_.thing': '1' }, {}],
   [

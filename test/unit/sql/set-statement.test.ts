@@ -192,6 +192,7 @@ describe('transaction control', () => {
     ['UNLISTEN *', { kind: 'unlisten' }],
     ['DECLARE c CURSOR WITH HOLD FOR SELECT 1', { kind: 'declare cursor', hold: true }],
     ['DECLARE c CURSOR FOR SELECT 1', { kind: 'declare cursor', hold: false }],
+    ['CLOSE c', { kind: 'close cursor' }],
     ['COPY t FROM STDIN', { kind: 'copy', direction: 'in' }],
     ['COPY t TO STDOUT', { kind: 'copy', direction: 'out' }],
   ])('%s', (text, statement) => {
