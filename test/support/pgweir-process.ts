@@ -34,7 +34,7 @@ export class PgweirProcess implements AsyncDisposable {
     if (stderr !== null) createInterface(stderr).on('line', (line) => this.complaints.push(line));
   }
 
-  /** Resolves when clients may come. Further top-level sections of the configuration may be given. */
+  /** Resolves when clients may come. Further top-level sections of the configuration may be given, or other ones than ours. */
   static async start(cluster: Cluster, yaml = ''): Promise<PgweirProcess> {
     const served = new PgweirProcess(cluster, yaml);
     await until('pgweir has started', () => served.logged('started') || served.#child.exitCode !== null);
@@ -53,10 +53,8 @@ export class PgweirProcess implements AsyncDisposable {
       'monitor: { user: postgres }',
       'auth: { rules: [ { method: trust } ] }',
       'http: "127.0.0.1:0"',
-      yaml,
-      '',
-    ];
-    writeFileSync(this.#file, lines.join('\n'));
+    ].filter((line) => !new RegExp(`^${line.slice(0, line.indexOf(':'))}:`, 'm').test(yaml));
+    writeFileSync(this.#file, [...lines, yaml, ''].join('\n'));
   }
 
   logged(event: string): boolean {
