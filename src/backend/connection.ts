@@ -72,6 +72,8 @@ export class BackendConnection implements LedgerOwner {
   onIdleLoss: () => void = () => undefined;
   /** A function may have changed settings of which `settings` knows nothing: not to be handed on before they are reset. */
   mayHideSettings = false;
+  /** A temporary schema was made in its process, and stays there, if empty, until it ends (namespace.c). */
+  hasTemporarySchema = false;
   /** A cancel request for it is under way: not to be handed on before that is over. */
   cancelsInFlight = 0;
   /** A cancel request was sent since its last round trip: it may still hit whatever runs next. */

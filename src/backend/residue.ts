@@ -10,7 +10,7 @@ export type Residue = 'temporary object' | 'advisory lock' | 'listen' | 'held cu
 export const STATEMENT_PREFIX = 'pgweir_';
 
 /**
- * Asks a connection that is outside a transaction what is left on it. One row of five flags (`t`/`f`), then, when `settings`
+ * Asks a connection that is outside a transaction what is left on it. One row of six flags (`t`/`f`), then, when `settings`
  * are wanted, a second query for the settings that were changed in the session.
  * Sources: system views pg_locks, pg_cursors, pg_prepared_statements; functions pg_my_temp_schema, pg_listening_channels.
  */
@@ -21,14 +21,21 @@ export const RESIDUE_QUERY = `SELECT
  EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory'),
  EXISTS (SELECT FROM pg_catalog.pg_listening_channels()),
  EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable),
- EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name NOT LIKE 'pgweir\\_%')`;
+ EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name NOT LIKE 'pgweir\\_%'),
+ pg_catalog.pg_my_temp_schema() <> 0`;
 
 const ORDER: readonly Residue[] = ['temporary object', 'advisory lock', 'listen', 'held cursor', 'prepared statement'];
 
+export interface ResidueAnswer {
+  readonly residue: ReadonlySet<Residue>;
+  /** The process has a temporary schema, though it may be empty. */
+  readonly hasTemporarySchema: boolean;
+}
+
 /** Reads the answer to {@link RESIDUE_QUERY}; null when it is not one. */
-export function readResidue(row: readonly (string | null)[]): ReadonlySet<Residue> | null {
-  if (row.length !== ORDER.length || row.some((value) => value !== 't' && value !== 'f')) return null;
-  return new Set(ORDER.filter((_, index) => row[index] === 't'));
+export function readResidue(row: readonly (string | null)[]): ResidueAnswer | null {
+  if (row.length !== ORDER.length + 1 || row.some((value) => value !== 't' && value !== 'f')) return null;
+  return { residue: new Set(ORDER.filter((_, index) => row[index] === 't')), hasTemporarySchema: row[ORDER.length] === 't' };
 }
 
 /**

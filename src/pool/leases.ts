@@ -1,15 +1,22 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import { assert } from '../util/assert.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
-import type { BackendPool } from './backend-pool.ts';
+import type { BackendPool, PooledConnection } from './backend-pool.ts';
 import { cleanUp } from './clean-up.ts';
 import type { Partition } from './partition.ts';
+import type { Waiter } from './pool.ts';
 
 /** Who waits for a lease. Exactly one of the two is called, inside a turn, unless the wait is given up. */
 export interface LeaseWaiter {
   granted(connection: BackendConnection): void;
   refused(error: Error): void;
 }
+
+/**
+ * What of a connection's past must not be: `new`, it has none; `no temporary schema`, none was made on it, which stays for
+ * the life of the process. Fulfilled as far as the pool's bound allows.
+ */
+export type LeaseWish = 'any' | 'no temporary schema' | 'new';
 
 /**
  * The leases of one partition over all backends: the exclusive right to a connection, returned exactly once, by `give`,
@@ -24,8 +31,13 @@ export class Leases {
     this.#pools = pools;
   }
 
-  take(backend: number, settings: SettingsSet): BackendConnection | null {
-    const member = this.#pool(backend).pool.take(this.#partition, ({ connection }) => connection.settings === settings);
+  take(backend: number, settings: SettingsSet, wish: LeaseWish): BackendConnection | null {
+    if (wish === 'new') return null;
+
+    const member = this.#pool(backend).pool.take(this.#partition, ({ connection }) => {
+      if (wish === 'no temporary schema' && connection.hasTemporarySchema) return 'not';
+      return connection.settings === settings ? 'best' : 'well';
+    });
     return member === null ? null : this.#lend(member.connection);
   }
 
@@ -38,11 +50,13 @@ export class Leases {
     return true;
   }
 
-  wait(backend: number, waiter: LeaseWaiter): () => void {
-    return this.#pool(backend).pool.wait(this.#partition, {
+  wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void {
+    const { pool } = this.#pool(backend);
+    const ofMember: Waiter<PooledConnection> = {
       granted: ({ connection }) => waiter.granted(this.#lend(connection)),
       refused: (error) => waiter.refused(error),
-    });
+    };
+    return wish === 'any' ? pool.wait(this.#partition, ofMember) : pool.waitForNew(this.#partition, ofMember);
   }
 
   give(connection: BackendConnection): void {

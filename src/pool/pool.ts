@@ -56,6 +56,9 @@ interface Waiting<K, M> {
   ended: boolean;
 }
 
+/** How an idle member suits who asks for one. */
+export type Suits = 'not' | 'well' | 'best';
+
 /** How long another kind's waiter may be passed by. Ours: about ten times what opening a connection takes. */
 const FAIRNESS_MS = 100;
 /** How often idle members are looked over. */
@@ -76,6 +79,8 @@ export class Pool<K, M extends PoolMember<K>> {
   readonly #waiting: Waiting<K, M>[] = [];
   /** Kinds being opened, one entry each. */
   readonly #opening: K[] = [];
+  /** Those being opened for somebody who wants no other. */
+  #openingNew = 0;
   #sweeper: Timer | null = null;
   #closed = false;
 
@@ -86,7 +91,12 @@ export class Pool<K, M extends PoolMember<K>> {
   }
 
   get counts(): PoolCounts {
-    return { idle: this.#idle.length, lent: this.#lent, opening: this.#opening.length, waiting: this.#waiting.length };
+    return {
+      idle: this.#idle.length,
+      lent: this.#lent,
+      opening: this.#opening.length + this.#openingNew,
+      waiting: this.#waiting.length,
+    };
   }
 
   /** Members that are lent, or have somebody on the way to them: what balancing weighs. */
@@ -104,18 +114,19 @@ export class Pool<K, M extends PoolMember<K>> {
     this.#limits = limits;
   }
 
-  /** Lends an idle member of the kind at once, or returns null. `prefer` picks among several. */
-  take(kind: K, prefer: (member: M) => boolean): M | null {
+  /** Lends an idle member of the kind at once, or returns null: one that suits best or, without such a one, that suits. */
+  take(kind: K, suits: (member: M) => Suits): M | null {
     const idle = this.#idle;
     let found = -1;
     for (let index = idle.length - 1; index >= 0; index--) {
       const member = idle[index] as M;
       if (member.kind !== kind || !member.usable) continue;
-      if (prefer(member)) {
+      const how = suits(member);
+      if (how === 'best') {
         found = index;
         break;
       }
-      if (found === -1) found = index;
+      if (how === 'well' && found === -1) found = index;
     }
     if (found === -1) return null;
     const member = idle[found] as M;
@@ -147,15 +158,34 @@ export class Pool<K, M extends PoolMember<K>> {
       );
       return () => undefined;
     }
-    const waiting: Waiting<K, M> = {
-      kind,
-      waiter,
-      sinceMs: this.#options.clock.now(),
-      timer: this.#options.clock.after(this.#limits.waitTimeoutMs, () => this.#timedOut(waiting)),
-      ended: false,
-    };
+    const waiting = this.#newWait(kind, waiter);
     this.#waiting.push(waiting);
     this.#openFor(kind);
+    return () => this.#endWait(waiting);
+  }
+
+  /** Waits for a member that nobody had before or, where there is no room for another, as `wait`. */
+  waitForNew(kind: K, waiter: Waiter<M>): () => void {
+    if (this.#closed || (this.#size() >= this.#limits.maxPerBackend && !this.#evict(() => true))) return this.wait(kind, waiter);
+    const waiting = this.#newWait(kind, waiter);
+    this.#openingNew++;
+    const opened = (end: () => void) =>
+      this.#options.turn(() => {
+        this.#openingNew--;
+        end();
+      });
+    this.#options.open(kind).then(
+      (member) =>
+        opened(() => {
+          if (!waiting.ended && member.usable && !this.#closed) this.#grant(waiting, member);
+          else this.#lendAndTakeBack(member);
+        }),
+      (error: unknown) =>
+        opened(() => {
+          this.#refuse(waiting, asError(error));
+          this.#serveNext();
+        }),
+    );
     return () => this.#endWait(waiting);
   }
 
@@ -229,8 +259,19 @@ export class Pool<K, M extends PoolMember<K>> {
     return true;
   }
 
+  #newWait(kind: K, waiter: Waiter<M>): Waiting<K, M> {
+    const waiting: Waiting<K, M> = {
+      kind,
+      waiter,
+      sinceMs: this.#options.clock.now(),
+      timer: this.#options.clock.after(this.#limits.waitTimeoutMs, () => this.#timedOut(waiting)),
+      ended: false,
+    };
+    return waiting;
+  }
+
   #size(): number {
-    return this.#idle.length + this.#lent + this.#opening.length;
+    return this.#idle.length + this.#lent + this.#opening.length + this.#openingNew;
   }
 
   #tooOld(member: M, now: number): boolean {
@@ -249,7 +290,7 @@ export class Pool<K, M extends PoolMember<K>> {
     const waiting = this.#waiting.reduce((count, entry) => count + (entry.kind === kind ? 1 : 0), 0);
     const opening = this.#opening.reduce((count, entry) => count + (entry === kind ? 1 : 0), 0);
     if (opening >= waiting || this.#closed) return;
-    if (this.#size() >= this.#limits.maxPerBackend && !this.#evictOther(kind)) return;
+    if (this.#size() >= this.#limits.maxPerBackend && !this.#evict((member) => member.kind !== kind)) return;
     this.#opening.push(kind);
     this.#options.open(kind).then(
       (member) => this.#options.turn(() => this.#opened(kind, member)),
@@ -257,9 +298,9 @@ export class Pool<K, M extends PoolMember<K>> {
     );
   }
 
-  /** Closes the idle member of another kind that has been idle longest. */
-  #evictOther(kind: K): boolean {
-    const index = this.#idle.findIndex((member) => member.kind !== kind);
+  /** Closes one idle member, of those that may go the one idle longest. */
+  #evict(mayGo: (member: M) => boolean): boolean {
+    const index = this.#idle.findIndex(mayGo);
     if (index === -1) return false;
     const [member] = this.#idle.splice(index, 1);
     if (member !== undefined) this.#options.close(member);
@@ -268,6 +309,11 @@ export class Pool<K, M extends PoolMember<K>> {
 
   #opened(kind: K, member: M): void {
     this.#opening.splice(this.#opening.indexOf(kind), 1);
+    this.#lendAndTakeBack(member);
+  }
+
+  /** Serves whoever waits with a new member. */
+  #lendAndTakeBack(member: M): void {
     this.#lend(member);
     this.give(member);
   }
@@ -277,7 +323,7 @@ export class Pool<K, M extends PoolMember<K>> {
     const waiting = this.#waiting.find((entry) => entry.kind === kind);
     if (waiting !== undefined) {
       this.#remove(waiting);
-      this.#refuse(waiting, error instanceof Error ? error : new Error(String(error)));
+      this.#refuse(waiting, asError(error));
     }
     this.#serveNext();
   }
@@ -344,4 +390,8 @@ export class Pool<K, M extends PoolMember<K>> {
       return goes;
     });
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -199,13 +199,14 @@ export class Gate {
     for (const backend of candidates(view(), mode)) {
       try {
         await new Promise<void>((resolve, reject) => {
-          leases.wait(backend, {
-            granted: (connection) => {
+          const waiter = {
+            granted: (connection: BackendConnection) => {
               leases.give(connection);
               resolve();
             },
             refused: reject,
-          });
+          };
+          leases.wait(backend, waiter, 'any');
         });
         if (partition.reported !== null) return partition.reported;
       } catch (error) {

@@ -2,6 +2,7 @@ import type { BackendConnection } from '../backend/connection.ts';
 import { type Answer, Question } from '../backend/question.ts';
 import { CHANGED_SETTINGS_QUERY, currentSettingsQuery, RESIDUE_QUERY, readResidue } from '../backend/residue.ts';
 import type { Facts, StatementFacts } from '../sql/facts.ts';
+import type { Clock } from '../util/clock.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { PinReason, SessionState } from './state.ts';
@@ -17,6 +18,7 @@ import type { Work } from './work.ts';
 export class Aftermath {
   readonly #state: SessionState;
   readonly #measures: Measures;
+  readonly #clock: Clock;
   /** Settings to ask for by name. */
   readonly #touched = new Set<string>();
   #askResidue = false;
@@ -28,9 +30,13 @@ export class Aftermath {
   /** A setting may have been reset to what the connection began with. */
   #mayBeReset = false;
 
-  constructor(state: SessionState, measures: Measures) {
+  /** When the session last looked at what its process has counted (ms of the clock). */
+  #lookedAtCountersMs = 0;
+
+  constructor(state: SessionState, measures: Measures, clock: Clock) {
     this.#state = state;
     this.#measures = measures;
+    this.#clock = clock;
   }
 
   /** Something must be asked before the connection may go. */
@@ -50,6 +56,15 @@ export class Aftermath {
     this.#askResidue = false;
     this.#mayHoldLock = false;
     return lost;
+  }
+
+  /**
+   * Lifts the pin of a session that has not looked at the counters of its process for long, or whose process is `gone`:
+   * nothing but they were kept there.
+   */
+  settleCounters(gone: boolean): void {
+    if (!this.#state.pins.has('activity counters')) return;
+    if (gone || this.#clock.now() - this.#lookedAtCountersMs > COUNTERS_WATCHED_MS) this.#unpin('activity counters');
   }
 
   /** These settings may have been changed. */
@@ -109,7 +124,7 @@ export class Aftermath {
       Question.ask(
         connection,
         RESIDUE_QUERY,
-        answered((answer) => this.#readResidue(answer)),
+        answered((answer) => this.#readResidue(answer, connection)),
       );
   }
 
@@ -132,6 +147,7 @@ export class Aftermath {
     switch (statement.kind) {
       case 'set':
         if (failed || statement.local || isTransactional(statement.name)) return true;
+        if (MERGED.has(statement.name)) return false;
         if (statement.value === null) return this.#reset(statement.name, statement.toDefault, connection);
         state.settings = changed(state.settings, statement.name, statement.value);
         connection.settings = changed(connection.settings, statement.name, statement.value);
@@ -149,6 +165,7 @@ export class Aftermath {
         for (const name of ['role', 'session_authorization']) this.#reset(name, true, connection);
         connection.forgetStatements();
         state.statements.clearNamed();
+        this.#unpin('activity counters');
         this.#askResidue = state.pinned;
         return true;
       default:
@@ -177,6 +194,7 @@ export class Aftermath {
     for (const statement of facts.statements) this.#noteStatement(statement, connection);
     for (const risk of facts.residue) {
       if (risk === 'settings') this.#askAllSettings = true;
+      else if (risk === 'activity counters') this.#watchCounters();
       else if (risk === 'unknown') {
         this.#askAllSettings = true;
         this.#askResidue = true;
@@ -204,6 +222,7 @@ export class Aftermath {
       case 'discard':
         this.#askResidue = true;
         if (statement.target !== 'all') return;
+        this.#unpin('activity counters');
         this.#touchEverything();
         this.#forgetStatements(connection);
         return;
@@ -277,14 +296,15 @@ export class Aftermath {
     connection.settings = changed(connection.settings, name, present, false);
   }
 
-  #readResidue(answer: Answer): boolean {
+  #readResidue(answer: Answer, connection: BackendConnection): boolean {
     const row = answer?.[0];
-    const residue = row === undefined ? null : readResidue(row);
-    if (residue === null) return false;
+    const read = row === undefined ? null : readResidue(row);
+    if (read === null) return false;
+    const { residue, hasTemporarySchema } = read;
+    connection.hasTemporarySchema = hasTemporarySchema;
     for (const reason of [...this.#state.pins]) {
-      if (reason === 'process state' || (reason !== 'state unknown' && residue.has(reason))) continue;
-      this.#state.pins.delete(reason);
-      this.#measures.unpins.inc(reason);
+      if (reason === 'process state' || reason === 'activity counters') continue;
+      if (reason === 'state unknown' || !residue.has(reason)) this.#unpin(reason);
     }
     for (const reason of residue) this.#pin(reason);
     return true;
@@ -300,10 +320,27 @@ export class Aftermath {
     this.#state.pins.add(reason);
     this.#measures.pins.inc(reason);
   }
+
+  #unpin(reason: PinReason): void {
+    if (this.#state.pins.delete(reason)) this.#measures.unpins.inc(reason);
+  }
+
+  /** Replicas count for themselves: which of them, the session cannot choose. */
+  #watchCounters(): void {
+    if (!this.#state.activeIsPrimary) return;
+    this.#lookedAtCountersMs = this.#clock.now();
+    this.#pin('activity counters');
+  }
 }
+
+/** Counts are in the views this long after, at the latest. Source: PGSTAT_MAX_INTERVAL, pgstat.c. */
+const COUNTERS_WATCHED_MS = 60_000;
 
 /** What SET SESSION CHARACTERISTICS changes. */
 const CHARACTERISTICS = ['default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable'];
+
+/** A SET of it may say a part of its value only, and leave the rest as it was. Source: check_datestyle, variable.c. */
+const MERGED: ReadonlySet<string> = new Set(['datestyle']);
 
 /** Settings of the current transaction only, which no connection keeps, and `seed`, whose value cannot be read. */
 const TRANSACTIONAL: ReadonlySet<string> = new Set([

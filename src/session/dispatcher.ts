@@ -9,7 +9,8 @@ import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
-import type { LeasePort, TopologyPort } from './ports.ts';
+import { wishFor } from './lease-wish.ts';
+import type { LeasePort, LeaseWaiter, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
 import type { SessionState } from './state.ts';
@@ -284,7 +285,8 @@ export class Dispatcher {
   }
 
   #lease(work: Work, backend: number, primary: boolean): void {
-    const connection = this.#leases.take(backend, this.#state.settings);
+    const wish = primary ? wishFor(work, this.#state.settings) : 'any';
+    const connection = this.#leases.take(backend, this.#state.settings, wish);
     if (connection !== null) {
       this.#activate(connection, primary);
       this.#send(work, connection);
@@ -292,7 +294,7 @@ export class Dispatcher {
     }
     this.#stall(work);
     const since = this.#clock.now();
-    const giveUp = this.#leases.wait(backend, {
+    const waiter: LeaseWaiter = {
       granted: this.#kept((granted) => {
         this.#giveUp = null;
         this.#stalled = null;
@@ -302,7 +304,8 @@ export class Dispatcher {
         if (this.#stalled === null) this.#owner.resumed();
       }),
       refused: this.#kept((error) => this.#leaseRefused(work, backend, primary, error)),
-    });
+    };
+    const giveUp = this.#leases.wait(backend, waiter, wish);
     // It may have been refused before `wait` returned.
     if (this.#stalled === work && this.#giveUp === null) this.#giveUp = giveUp;
   }

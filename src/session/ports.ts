@@ -22,14 +22,20 @@ export interface LeaseWaiter {
   refused(error: Error): void;
 }
 
+/**
+ * What of a connection's past must not be: `new`, it has none; `no temporary schema`, none was made on it, which stays for
+ * the life of the process. Fulfilled as far as the pool's bound allows.
+ */
+export type LeaseWish = 'any' | 'no temporary schema' | 'new';
+
 /** Leases of the session's user, database and startup parameters. A lease is the exclusive right to a connection. */
 export interface LeasePort {
   /** A connection that is free now, with these settings if there is one. */
-  take(backend: number, settings: SettingsSet): BackendConnection | null;
+  take(backend: number, settings: SettingsSet, wish: LeaseWish): BackendConnection | null;
   /** Lends a connection again if nobody had it since the lease of this number. */
   takeAgain(connection: BackendConnection, lease: number): boolean;
   /** Waits for one; returns how to give up waiting. */
-  wait(backend: number, waiter: LeaseWaiter): () => void;
+  wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void;
   /** Gives a clean connection back: idle, nothing owed, no residue. Exactly once for each lease. */
   give(connection: BackendConnection): void;
   /** Gives a connection back whose client has left it in any state: it is cleaned or closed. */

@@ -61,7 +61,7 @@ export class Session implements ConnectionHolder {
     const own = new OwnSettings(options.own);
     const ofClient = new SessionStatements(parts.registry, limits.statementsPerClient);
     const state = new SessionState(mode, ofClient, options.baseSettings);
-    const aftermath = new Aftermath(state, measures);
+    const aftermath = new Aftermath(state, measures, clock);
     const names = new Names(state, statements, aftermath, reported);
     const router = new Router(state, { policy, own, clock, random, scanMode: () => names.scanMode() });
     const replies = new Replies(state, client, this.#replied(), measures, limits.heldReplyBytes);
@@ -183,6 +183,7 @@ export class Session implements ConnectionHolder {
     if (wasActive && this.#aftermath.lost(state.transaction === 'open' || state.transaction === 'failed')) {
       state.pins.add('state unknown');
     }
+    if (connection === state.home || wasActive) this.#aftermath.settleCounters(true);
     const wasPinned = state.pinned && (connection === state.home || wasActive);
     // What was under way there may have been committed: whatever is read from now on must not be older.
     if (wasActive && state.activeIsPrimary) state.lastPrimaryMs = this.#parts.clock.now();

@@ -36,6 +36,7 @@ export class Settling {
     } else if (aftermath.due) this.#ask((done) => aftermath.ask(connection, done));
     else if (connection.mayHideSettings && !dispatcher.keeps) this.#ask((done) => Aftermath.uncover(connection, done));
     else {
+      aftermath.settleCounters(false);
       dispatcher.release();
       dispatcher.releaseHome();
       dispatcher.retry();

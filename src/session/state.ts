@@ -16,10 +16,11 @@ import type { Work } from './work.ts';
 export type TransactionState = 'idle' | 'deferred' | 'open' | 'failed';
 
 /**
- * Why a session keeps its connection between transactions. `process state` is what can neither be asked for nor taken away
+ * Why a session keeps its connection between transactions. `activity counters`: it looks at what PostgreSQL counts (pg_stat_*
+ * views), which is counted process by process, so that its own activity would be missing. `process state` is what can neither be asked for nor taken away
  * (LOAD, setseed, replication origins): it lasts until the client leaves, and then the connection is closed.
  */
-export type PinReason = Residue | 'state unknown' | 'process state';
+export type PinReason = Residue | 'activity counters' | 'state unknown' | 'process state';
 
 export type ListenMode = 'split' | 'read-only';
 

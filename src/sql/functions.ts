@@ -37,9 +37,11 @@ const ABOUT_THE_NODE = `
 
 /** They answer about the connection they run on. */
 const ABOUT_THE_CONNECTION = `
-  pg_backend_pid pg_cursor pg_is_other_temp_schema pg_listening_channels pg_my_temp_schema pg_prepared_statement
+  pg_backend_pid pg_cursor pg_listening_channels pg_prepared_statement
   pg_replication_origin_session_is_setup pg_replication_origin_session_progress
 `;
+
+const ABOUT_TEMPORARY_SCHEMA = 'pg_is_other_temp_schema pg_my_temp_schema';
 
 /** Declared stable, yet a standby refuses them: they assign a transaction id. */
 const ASSIGNS_TRANSACTION_ID = 'pg_current_xact_id txid_current';
@@ -63,7 +65,12 @@ const SEQUENCE_READERS = 'pg_get_sequence_data pg_sequence_last_value';
 /** Names whose every bearer is about the node, also those of extensions and of versions to come. */
 const NODE_PREFIXES = ['pg_stat_', 'pg_statio_'];
 
+/** What they show of now, beside all the others of that prefix, which show what processes have counted so far. */
+const SHOWS_NOW =
+  /^pg_stat_(activity|replication|wal_receiver|recovery_prefetch|subscription|ssl|gssapi|progress_.*|file|get_activity|get_backend_.*|get_progress_info|get_wal_senders|get_wal_receiver|get_subscription)$/;
+
 const differs = verdict('write', 'differs on a standby', { callsVolatile: true });
+const counts = verdict('write', 'differs on a standby', { callsVolatile: true, residue: 'activity counters' });
 
 const BUILTINS: ReadonlyMap<string, Verdict> = reviewed();
 
@@ -80,11 +87,12 @@ function reviewed(): ReadonlyMap<string, Verdict> {
     if (name.startsWith('lo_') || name === 'loread' || name === 'lowrite') all.set(name, primary('large object'));
     else if (name.includes('_advisory_')) all.set(name, advisory(name));
     else if (name.startsWith('binary_upgrade_')) all.set(name, primary('volatile function', { residue: 'process state' }));
-    else if (isAboutTheNode(name)) all.set(name, differs);
+    else if (isAboutTheNode(name)) all.set(name, showsCounts(name) ? counts : differs);
   }
   set(HARMLESS, verdict('read', 'plain read', { callsVolatile: true }));
   set(ABOUT_THE_NODE, differs);
   set(ABOUT_THE_CONNECTION, primary('differs on a standby', { sessionState: 'connection' }));
+  set(ABOUT_TEMPORARY_SCHEMA, primary('differs on a standby', { sessionState: 'temporary schema' }));
   set(ASSIGNS_TRANSACTION_ID, primary('volatile function'));
   set(RUNS_SQL, verdict('unknown', 'not proven a read', { callsVolatile: true, residue: 'unknown' }));
   for (const name of names(LEAVES_PROCESS_STATE)) all.set(name, primary('volatile function', { residue: 'process state' }));
@@ -108,6 +116,11 @@ function names(list: string): readonly string[] {
 /** What a function of pg_catalog means, or null if there is none of this name in PostgreSQL 18. */
 export function builtinFunction(name: string): Verdict | null {
   return BUILTINS.get(name) ?? null;
+}
+
+/** Whether a system function or view about the node shows the counts of the cumulative statistics system (pgstat.c). */
+export function showsCounts(name: string): boolean {
+  return !SHOWS_NOW.test(name);
 }
 
 /** By its name alone: an extension's statistics are a node's own. */

@@ -1,5 +1,5 @@
 import { SYSTEM_RELATIONS } from './builtins.ts';
-import { isAboutTheNode } from './functions.ts';
+import { isAboutTheNode, showsCounts } from './functions.ts';
 import { READ, type Verdict, verdict } from './verdict.ts';
 
 /**
@@ -20,9 +20,10 @@ const ABOUT_THE_CONNECTION = 'pg_cursors pg_prepared_statements';
 export const SEQUENCE: Verdict = verdict('write', 'sequence');
 
 const DIFFERS: Verdict = verdict('write', 'differs on a standby');
+const COUNTS: Verdict = verdict('write', 'differs on a standby', { residue: 'activity counters' });
 
 const RELATIONS: ReadonlyMap<string, Verdict> = new Map([
-  ...names(SYSTEM_RELATIONS).map((name) => [name, isAboutTheNode(name) ? DIFFERS : READ] as const),
+  ...names(SYSTEM_RELATIONS).map((name) => [name, isAboutTheNode(name) ? (showsCounts(name) ? COUNTS : DIFFERS) : READ] as const),
   ...names(ABOUT_THE_NODE).map((name) => [name, DIFFERS] as const),
   ...names(ABOUT_THE_CONNECTION).map(
     (name) => [name, verdict('write', 'differs on a standby', { sessionState: 'connection' })] as const,

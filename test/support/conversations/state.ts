@@ -31,6 +31,19 @@ export const STATE: readonly Conversation[] = [
     ),
   ),
   conversation(
+    'SET DateStyle of one half keeps the other, on whatever connection',
+    ...queries(
+      'SET DateStyle TO German',
+      'SET DateStyle TO ymd',
+      "SELECT date '1999-01-18'",
+      'BEGIN',
+      'SHOW DateStyle',
+      'COMMIT',
+      'SET DateStyle TO Postgres',
+      "SELECT date '1999-01-18'",
+    ),
+  ),
+  conversation(
     'ParameterStatus when a SET is rolled back',
     ...queries(
       'BEGIN',

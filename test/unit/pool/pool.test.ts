@@ -53,7 +53,7 @@ class Bench {
   }
 
   take(kind: string): Member | null {
-    return this.pool.take(kind, () => false);
+    return this.pool.take(kind, () => 'well');
   }
 
   #open(kind: string): Promise<Member> {
@@ -124,9 +124,49 @@ describe('members', () => {
     bench.pool.give(second);
     expect(bench.take('a')).toBe(second);
     bench.pool.give(second);
-    expect(bench.pool.take('a', ({ id }) => id === first.id)).toBe(first);
+    expect(bench.pool.take('a', ({ id }) => (id === first.id ? 'best' : 'well'))).toBe(first);
+    expect(bench.pool.take('a', () => 'not')).toBeNull();
     expect(bench.pool.takeThis(second)).toBe(true);
     expect(bench.pool.takeThis(second)).toBe(false);
+  });
+
+  test('are opened for who wants a new one, though others are idle', async () => {
+    const bench = new Bench();
+    const idle = await borrowed(bench, 'a');
+    bench.pool.give(idle);
+    const waiter = new Waiter();
+    bench.pool.waitForNew('a', waiter);
+    expect(bench.pool.counts).toEqual({ idle: 1, lent: 0, opening: 1, waiting: 0 });
+    await bench.opened();
+    expect(waiter.member).not.toBe(idle);
+    expect(bench.pool.counts).toEqual({ idle: 1, lent: 1, opening: 0, waiting: 0 });
+  });
+
+  test('idle ones make room for a new one; a full pool serves what comes back', async () => {
+    const bench = new Bench({ maxPerBackend: 1 });
+    const first = await borrowed(bench, 'a');
+    const patient = new Waiter();
+    bench.pool.waitForNew('a', patient);
+    bench.pool.give(first);
+    expect(patient.member).toBe(first);
+    bench.pool.give(first);
+    const second = new Waiter();
+    bench.pool.waitForNew('a', second);
+    expect(first.closed).toBe(true);
+    await bench.opened();
+    expect(second.member?.id).toBe(1);
+  });
+
+  test('opened for somebody who has given up serve others; a failure is told to who wanted it', async () => {
+    const bench = new Bench();
+    const gone = new Waiter();
+    bench.pool.waitForNew('a', gone)();
+    await bench.opened();
+    expect([gone.calls, bench.pool.counts]).toEqual([0, { idle: 1, lent: 0, opening: 0, waiting: 0 }]);
+    const unlucky = new Waiter();
+    bench.pool.waitForNew('a', unlucky);
+    await bench.opening.shift()?.end(new Error('refused'));
+    expect([unlucky.error?.message, bench.pool.counts.opening]).toEqual(['refused', 0]);
   });
 
   test('are not lent to another kind, nor beyond use', async () => {

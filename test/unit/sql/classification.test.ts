@@ -212,7 +212,7 @@ describe('facts beyond effect and reason', () => {
     ['SELECT * FROM pg_prepared_statements', 'connection'],
     ['SELECT * FROM pg_cursors', 'connection'],
     ['SELECT pg_listening_channels()', 'connection'],
-    ['SELECT pg_my_temp_schema()', 'connection'],
+    ['SELECT pg_my_temp_schema()', 'temporary schema'],
     ['EXECUTE q', 'connection'],
     ["SELECT nextval('ticket')", null],
     ['SELECT * FROM users', null],

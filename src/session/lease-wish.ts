@@ -1,0 +1,17 @@
+import type { SettingsSet } from '../util/settings-set.ts';
+import type { LeaseWish } from './ports.ts';
+import type { Work } from './work.ts';
+
+/**
+ * What the work, sent under these settings, would notice of others who had the connection before: the counts of their
+ * activity, and that a temporary schema was made (current_schema() names it then, and PREPARE TRANSACTION refuses to go on
+ * only where it is made).
+ */
+export function wishFor(work: Work, settings: SettingsSet): LeaseWish {
+  let wish: LeaseWish = settings.entries.get('search_path')?.includes('pg_temp') === true ? 'no temporary schema' : 'any';
+  for (const { residue, sessionState } of work.facts) {
+    if (residue.size > 0 && residue.has('activity counters')) return 'new';
+    if (sessionState === 'temporary schema') wish = 'no temporary schema';
+  }
+  return wish;
+}

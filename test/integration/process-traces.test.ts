@@ -1,0 +1,76 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+import { type Pgweir, startPgweir } from '../support/pgweir.ts';
+import { connectPg, expectWholePools, WHERE } from '../support/weather.ts';
+
+/** What a server process remembers and no DISCARD takes away: a client must not meet what others have left there. */
+let cluster: Cluster;
+let pgweir: Pgweir;
+
+beforeAll(async () => {
+  cluster = await startCluster({ replicas: 1, settings: { max_prepared_transactions: '2' } });
+  await cluster.primary.query('CREATE TABLE looked_at (n int)');
+  await cluster.waitForReplay();
+  // One connection to each backend: whoever comes next would have the same process.
+  pgweir = await startPgweir(cluster, 'pool: { max_per_backend: 1 }');
+});
+
+afterAll(async () => {
+  await pgweir?.[Symbol.asyncDispose]();
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+async function withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await connectPg(pgweir.port);
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+const first = async (client: pg.Client, text: string): Promise<unknown> =>
+  Object.values((await client.query(text)).rows[0] as object)[0];
+
+test('a temporary schema that others had made is not met', async () => {
+  const process = await withClient(async (client) => {
+    await client.query('CREATE TEMP TABLE mine (n int)');
+    await client.query('DROP TABLE mine');
+    return first(client, 'SELECT pg_backend_pid()');
+  });
+  await expectWholePools(pgweir, cluster);
+  await withClient(async (client) => {
+    expect(await first(client, 'SELECT pg_backend_pid()')).toBe(process);
+    expect(await first(client, 'SELECT pg_my_temp_schema()')).toBe(0);
+    await client.query('SET search_path = pg_temp');
+    await client.query('BEGIN');
+    expect(await first(client, "SELECT current_schema() ~ '^pg_temp_'")).toBe(true);
+    await expect(client.query("PREPARE TRANSACTION 'one'")).rejects.toMatchObject({ code: '0A000' });
+  });
+  await expectWholePools(pgweir, cluster);
+});
+
+test('who looks at the counters of the server sees its own activity in them', async () => {
+  const scans = "SELECT seq_scan::int FROM pg_stat_user_tables WHERE relname = 'looked_at'";
+  await withClient(async (client) => {
+    const before = await first(client, scans);
+    await client.query('SELECT * FROM looked_at');
+    await client.query('SELECT pg_stat_force_next_flush()');
+    expect(await first(client, scans)).toBe(Number(before) + 1);
+    expect(await first(client, WHERE)).toBe(cluster.primary.port);
+    expect(await pgweir.metricSum('pgweir_clients_pinned')).toBe(1);
+    await client.query('DISCARD ALL');
+    expect(await pgweir.metricSum('pgweir_clients_pinned')).toBe(0);
+  });
+  await expectWholePools(pgweir, cluster);
+});
+
+test('who looks at the counters of the server is counted as a session there, as by a connection of its own', async () => {
+  const sessions = "SELECT sessions::int FROM pg_stat_database WHERE datname = 'postgres'";
+  const before = await withClient((client) => first(client, sessions));
+  await withClient(async (client) => {
+    await client.query('SELECT pg_stat_force_next_flush()');
+    expect(await first(client, sessions)).toBeGreaterThan(Number(before));
+  });
+});
