@@ -106,7 +106,7 @@ class House implements App {
       user: monitor.user,
       password: monitor.password,
       database: monitor.database,
-      tls: this.#backendTls,
+      tls: () => this.#backendTls,
       timeoutMs: monitor.timeoutMs,
       applicationName: 'pgweir monitor',
     };

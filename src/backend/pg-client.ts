@@ -11,7 +11,8 @@ export interface PgClientOptions {
   readonly user: string;
   readonly password: Secret | null;
   readonly database: string;
-  readonly tls: BackendTls;
+  /** Asked at each connect, since a reload may have brought other files. */
+  readonly tls: () => BackendTls;
   /** For connecting, and for each query. */
   readonly timeoutMs: number;
   /** Shown in `pg_stat_activity`. */
@@ -25,7 +26,7 @@ export interface PgClientOptions {
  * @throws Error as `pg` reports it
  */
 export async function connectPg(options: PgClientOptions): Promise<pg.Client> {
-  const [first, second] = encryptions(options.tls, options.host);
+  const [first, second] = encryptions(options.tls(), options.host);
   try {
     return await connect(options, first);
   } catch (error) {

@@ -357,7 +357,7 @@ const connection = {
   user: 'postgres',
   password: null,
   database: 'postgres',
-  tls: plainText,
+  tls: () => plainText,
   timeoutMs: 2_000,
   applicationName: 'pgweir auth',
 };

@@ -14,6 +14,8 @@ import { Secret } from '../../src/util/secret.ts';
 import { certificatePath } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { LoginRelay } from '../support/login-relay.ts';
+import { PgweirProcess } from '../support/pgweir-process.ts';
+import { until } from '../support/weather.ts';
 
 let cluster: Cluster;
 
@@ -63,6 +65,7 @@ test.each<[SslMode, string | null, string, boolean | string]>([
   else expect(outcome).toBe(expected);
   const viaPg = await connectPg({
     ...options,
+    tls: () => options.tls,
     password: Secret.from('right'),
     database: 'postgres',
     timeoutMs: 2_000,
@@ -174,6 +177,19 @@ test('a login through pgweir over TLS on both sides, with channel binding on bot
   await client.connect();
   expect((await client.query('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()')).rows).toEqual([{ ssl: true }]);
   await client.end();
+});
+
+test("the monitor's next connection has the settings that a reload brought", async () => {
+  await using pgweir = await PgweirProcess.start(cluster, 'backend_tls: { mode: disable }');
+  const monitors = (select: string) =>
+    cluster.primary.query(`SELECT ${select} FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+      WHERE application_name = 'pgweir monitor'`);
+  expect(await monitors('ssl')).toEqual([{ ssl: false }]);
+  pgweir.configure('backend_tls: { mode: require }');
+  pgweir.signal('SIGHUP');
+  await until('applied', () => pgweir.logged('reload_applied'));
+  await monitors('pg_terminate_backend(pid)');
+  await until('it is there again', async () => (await monitors('ssl')).some(({ ssl }) => ssl === true));
 });
 
 async function dial(options: Partial<DialOptions>): Promise<DialedBackend> {

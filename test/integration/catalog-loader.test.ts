@@ -21,7 +21,7 @@ function loading(node: PostgresNode, user: string, primary: () => number | null 
     login: {
       user,
       password: null,
-      tls: loadBackendTls({ mode: 'disable', caFile: null, certFile: null, keyFile: null }),
+      tls: () => loadBackendTls({ mode: 'disable', caFile: null, certFile: null, keyFile: null }),
       timeoutMs: 10_000,
       applicationName: 'pgweir catalog',
     },

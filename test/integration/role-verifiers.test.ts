@@ -33,7 +33,7 @@ const connection = {
   user: 'postgres',
   password: null,
   database: 'postgres',
-  tls: loadBackendTls({ mode: 'disable', caFile: null, certFile: null, keyFile: null }),
+  tls: () => loadBackendTls({ mode: 'disable', caFile: null, certFile: null, keyFile: null }),
   timeoutMs: 2_000,
   applicationName: 'pgweir auth',
 };

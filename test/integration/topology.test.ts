@@ -45,7 +45,7 @@ async function watch(
           user,
           password: password === null ? null : Secret.from(password),
           database: 'postgres',
-          tls,
+          tls: () => tls,
           timeoutMs,
           applicationName: 'pgweir monitor',
         },

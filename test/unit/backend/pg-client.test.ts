@@ -37,7 +37,7 @@ test.each<[string, SslMode, (server: Conversation) => Promise<void>, number, str
       timeoutMs: 300,
       applicationName: 'x',
     },
-    tls: loadBackendTls({ mode, caFile: null, certFile: null, keyFile: null }),
+    tls: () => loadBackendTls({ mode, caFile: null, certFile: null, keyFile: null }),
   });
   if (failure === null) void (await connecting).end();
   else await expect(connecting).rejects.toThrow(failure);
