@@ -31,49 +31,22 @@ type Read<Value, Labels extends readonly string[]> = (
 ) => void;
 
 /** What may go up and down. */
-export function gauge<const Labels extends readonly string[]>(
-  name: string,
-  labels: Labels,
-  help: string,
-  read: Read<number, Labels>,
-): ScalarMetric {
-  return {
-    type: 'gauge',
-    name,
-    labels,
-    help,
-    read: (sources, emit) => read(sources, (value, ...values) => emit(value, ...values)),
-  };
-}
+export const gauge = declaring<number, 'gauge'>('gauge');
 
 /** What only grows while the process lives. */
-export function counter<const Labels extends readonly string[]>(
-  name: string,
-  labels: Labels,
-  help: string,
-  read: Read<number, Labels>,
-): ScalarMetric {
-  return {
-    type: 'counter',
-    name,
-    labels,
-    help,
-    read: (sources, emit) => read(sources, (value, ...values) => emit(value, ...values)),
-  };
-}
+export const counter = declaring<number, 'counter'>('counter');
 
 /** Durations in seconds. */
-export function histogram<const Labels extends readonly string[]>(
-  name: string,
-  labels: Labels,
-  help: string,
-  read: Read<Histogram, Labels>,
-): HistogramMetric {
-  return {
-    type: 'histogram',
+export const histogram = declaring<Histogram, 'histogram'>('histogram');
+
+/** A function that makes rows of this type, and sees to it that as many values are emitted as there are labels. */
+function declaring<Value, Type extends string>(type: Type) {
+  return <const Labels extends readonly string[]>(name: string, labels: Labels, help: string, read: Read<Value, Labels>) => ({
+    type,
     name,
     labels,
     help,
-    read: (sources, emit) => read(sources, (value, ...values) => emit(value, ...values)),
-  };
+    read: (sources: AdminSources, emit: (value: Value, ...labels: string[]) => void) =>
+      read(sources, (value, ...values) => emit(value, ...values)),
+  });
 }
