@@ -119,7 +119,7 @@ class House implements App {
     });
     this.#catalogs = new CatalogLoader({
       login: { ...login, timeoutMs: CATALOG_TIMEOUT_MS, applicationName: 'pgweir catalog' },
-      views: this.#monitor,
+      topology: this.#monitor,
       clock: this.#clock,
       telemetry,
     });

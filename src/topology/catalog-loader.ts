@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { connectPg, type PgClientOptions } from '../backend/pg-client.ts';
 import { type Catalog, unloadedCatalog } from '../sql/catalog.ts';
 import { catalogFromRows } from '../sql/catalog-rows.ts';
@@ -5,11 +6,16 @@ import type { Clock, Timer } from '../util/clock.ts';
 import type { LogFields, LogLevel, Telemetry } from '../util/telemetry.ts';
 import { fromWireText } from '../util/wire-text.ts';
 import { readCatalog } from './catalog-reader.ts';
-import type { ViewSource } from './view.ts';
+import type { BackendView, Topology } from './view.ts';
 
 /*
- * The catalogs of the databases that clients use, each loaded from the primary with the monitor's login when it is first
- * asked for, looked at again now and then, and shortly after DDL has passed through.
+ * The catalogs of the databases that clients use, each loaded with the monitor's login when it is first asked for, looked
+ * at again now and then, and shortly after DDL has passed through.
+ *
+ * A replica is asked as soon as it contains everything that was there when the look was due; the primary is when none
+ * gets there. On the primary the snapshot of the look would hold back every VACUUM in its database: pages that are not
+ * marked as all-visible make other plans, so that a client could tell that somebody else is there. While no replica is
+ * fresh, there is also nowhere to send what the catalog would allow.
  *
  * A look costs one query that tells whether anything has changed; only then the catalog is read anew. An unchanged catalog
  * stays the same object, so nothing that was derived from it is thrown away.
@@ -30,11 +36,13 @@ const DEBOUNCE_MS = 50;
 /** After a failure, and after the twelfth in a row. */
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 60_000;
+/** How long a look waits for a replica to be fresh enough. */
+const FRESH_WAIT_MS = 2_000;
 
 export interface CatalogLoaderOptions {
   /** The time is for each query. */
   readonly login: Omit<PgClientOptions, 'host' | 'port' | 'database'>;
-  readonly views: ViewSource;
+  readonly topology: Pick<Topology, 'current' | 'waitForFence'>;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
 }
@@ -201,14 +209,37 @@ export class CatalogLoader {
     this.#options.telemetry.log(level, event, { database: fromWireText(database) ?? database, ...fields });
   }
 
-  /** Null while there is no primary, or for a name that no connection of ours could ask for. */
-  async #connect(database: string) {
-    const { views, login } = this.#options;
-    const { primary, backends } = views.current();
-    const backend = primary === null ? undefined : backends[primary];
+  /** Null while there is nobody to ask, or for a name that no connection of ours could ask for. */
+  async #connect(database: string): Promise<Client | null> {
     const name = fromWireText(database);
-    if (backend === undefined || name === null) return null;
-    return await connectPg({ ...login, host: backend.host, port: backend.port, database: name });
+    if (name === null) return null;
+    const connect = ({ host, port }: BackendView) => connectPg({ ...this.#options.login, host, port, database: name });
+    const replica = await this.#freshReplica(this.#options.clock.now());
+    const { primary, backends } = this.#options.topology.current();
+    const backend = primary === null ? undefined : backends[primary];
+    if (replica === undefined) return backend === undefined ? null : await connect(backend);
+    return await connect(replica).catch((error: unknown) => {
+      if (backend === undefined) throw error;
+      return connect(backend);
+    });
+  }
+
+  /** One that contains everything that was there at `fenceMs`, perhaps after a wait; undefined when there is none. */
+  async #freshReplica(fenceMs: number): Promise<BackendView | undefined> {
+    const { topology } = this.#options;
+    const find = () =>
+      topology
+        .current()
+        .backends.find(
+          ({ role, problem, freshThroughMs }) => role === 'replica' && problem === null && freshThroughMs >= fenceMs,
+        );
+    return find() ?? ((await this.#waitForFence(fenceMs)) ? find() : undefined);
+  }
+
+  #waitForFence(fenceMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#options.topology.waitForFence(fenceMs, fenceMs + FRESH_WAIT_MS, resolve) === null) resolve(false);
+    });
   }
 }
 

@@ -2,11 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { loadBackendTls } from '../../src/backend/tls.ts';
 import type { Catalog } from '../../src/sql/catalog.ts';
-import { CatalogLoader } from '../../src/topology/catalog-loader.ts';
+import { CatalogLoader, type CatalogLoaderOptions } from '../../src/topology/catalog-loader.ts';
+import { Monitor } from '../../src/topology/monitor.ts';
+import { BackendProber } from '../../src/topology/probe.ts';
 import type { View } from '../../src/topology/view.ts';
 import { realClock } from '../../src/util/real-clock.ts';
+import { silentTelemetry } from '../../src/util/telemetry.ts';
 import { toWireText } from '../../src/util/wire-text.ts';
-import { type PostgresNode, startCluster } from '../support/cluster.ts';
+import { type Cluster, type PostgresNode, startCluster } from '../support/cluster.ts';
 
 interface Loading extends Disposable {
   readonly loader: CatalogLoader;
@@ -14,19 +17,17 @@ interface Loading extends Disposable {
   until(database: string, what: string, condition: (catalog: Catalog) => boolean): Promise<Catalog>;
 }
 
-function loading(node: PostgresNode, user: string, primary: () => number | null = () => 0): Loading {
+/** Only the primary is known. */
+function primaryAlone(node: PostgresNode, primary: () => number | null = () => 0): CatalogLoaderOptions['topology'] {
   const backends = [{ index: 0, host: node.host, port: node.port }];
+  return { current: () => ({ primary: primary(), backends }) as unknown as View, waitForFence: () => null };
+}
+
+function loading(user: string, topology: CatalogLoaderOptions['topology']): Loading {
   const events: string[] = [];
   const loader = new CatalogLoader({
-    login: {
-      user,
-      password: null,
-      tls: () => loadBackendTls({ mode: 'disable', caFile: null, certFile: null, keyFile: null }),
-      timeoutMs: 10_000,
-      applicationName: 'pgweir catalog',
-    },
-    // Only where the primary is matters here.
-    views: { current: () => ({ primary: primary(), backends }) as unknown as View },
+    login: { ...LOGIN, user, applicationName: 'pgweir catalog' },
+    topology,
     clock: realClock,
     telemetry: { log: (_, event, fields = {}) => events.push(`${event} ${String(fields.database)}`) },
   });
@@ -46,6 +47,13 @@ function loading(node: PostgresNode, user: string, primary: () => number | null 
   };
 }
 
+const LOGIN = {
+  user: 'postgres',
+  password: null,
+  tls: () => loadBackendTls({ mode: 'disable', caFile: null, certFile: null, keyFile: null }),
+  timeoutMs: 10_000,
+};
+
 const name = (text: string) => ({ schema: null, name: toWireText(text) });
 
 it('catalogs are loaded when they are asked for, for each database its own, and again after DDL', async () => {
@@ -55,7 +63,7 @@ it('catalogs are loaded when they are asked for, for each database its own, and 
   await primary.query('CREATE DATABASE "büro"');
   await primary.query("CREATE FUNCTION f() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1'; CREATE UNLOGGED TABLE u (n int)");
   await primary.query("CREATE FUNCTION f() RETURNS int VOLATILE LANGUAGE sql AS 'SELECT 1'", 'büro');
-  using catalogs = loading(primary, 'watcher');
+  using catalogs = loading('watcher', primaryAlone(primary));
   const { loader, until } = catalogs;
   expect(loader.catalogFor('postgres').loaded).toBe(false);
 
@@ -105,7 +113,10 @@ it('a database that cannot be asked stays unloaded, which is said once, and load
   await primary.query('CREATE ROLE watcher LOGIN; CREATE ROLE owner LOGIN');
   await primary.query('REVOKE CONNECT ON DATABASE postgres FROM PUBLIC');
   let known: number | null = null;
-  using catalogs = loading(primary, 'watcher', () => known);
+  using catalogs = loading(
+    'watcher',
+    primaryAlone(primary, () => known),
+  );
   expect(catalogs.loader.catalogFor('postgres').loaded).toBe(false);
   expect(catalogs.loader.catalogFor('\xff no text').loaded).toBe(false);
   await sleep(200);
@@ -124,3 +135,52 @@ it('a database that cannot be asked stays unloaded, which is said once, and load
   await catalogs.until('postgres', 'loaded', (catalog) => catalog.loaded);
   expect(catalogs.events).toEqual(['catalog_not_loaded postgres', 'catalog_loaded postgres']);
 });
+
+it('a replica is read that contains all of it, so that no snapshot on the primary holds VACUUM back', async () => {
+  await using cluster = await startCluster({ replicas: 1, settings: { log_connections: 'all', log_line_prefix: '%a ' } });
+  const { primary } = cluster;
+  const asked = (node: PostgresNode | undefined) => node?.log(10_000).includes('pgweir catalog') ?? false;
+  using monitoring = await monitored(cluster);
+  using catalogs = loading('postgres', monitoring.monitor);
+  await catalogs.until('postgres', 'loaded', (catalog) => catalog.loaded);
+  for (let i = 0; i < 5; i++) {
+    await primary.query(`CREATE TABLE t${i} (n int)`);
+    catalogs.loader.refresh('postgres');
+    await catalogs.until('postgres', 'the table', (catalog) => catalog.relation(name(`t${i}`)) !== null);
+  }
+  expect([asked(primary), asked(cluster.replicas[0])]).toEqual([false, true]);
+
+  // Without a replica the primary is asked.
+  await cluster.replicas[0]?.stop();
+  await primary.query('CREATE TABLE last (n int)');
+  catalogs.loader.refresh('postgres');
+  await catalogs.until('postgres', 'the table', (catalog) => catalog.relation(name('last')) !== null);
+  expect(asked(primary)).toBe(true);
+  expect(catalogs.events).toEqual([]);
+});
+
+it('a replica that refuses is left for the primary', async () => {
+  await using cluster = await startCluster({ replicas: 0 });
+  const { host, port } = cluster.primary;
+  const backends = [
+    { index: 0, role: 'primary', host, port },
+    { index: 1, role: 'replica', host, port: 1, problem: null, freshThroughMs: Infinity, expiresAtMs: Infinity },
+  ];
+  const view = { primary: 0, backends } as unknown as View;
+  using catalogs = loading('postgres', { current: () => view, waitForFence: () => null });
+  await catalogs.until('postgres', 'loaded', (catalog) => catalog.loaded);
+  expect(catalogs.events).toEqual([]);
+});
+
+async function monitored({ nodes }: Cluster): Promise<{ readonly monitor: Monitor } & Disposable> {
+  const monitor = new Monitor({
+    backends: nodes.map(({ name, host, port }) => ({ name, host, port, weight: 1 })),
+    settings: { intervalMs: 100, idleIntervalMs: 1_000, observationLifeMs: 5_000, maxLagMs: 60_000, maxLagBytes: null },
+    clock: realClock,
+    telemetry: silentTelemetry,
+    createProber: ({ host, port }, report) =>
+      new BackendProber({ ...LOGIN, host, port, database: 'postgres', applicationName: 'pgweir monitor' }, realClock, report),
+  });
+  await monitor.start();
+  return { monitor, [Symbol.dispose]: () => monitor.stop() };
+}
