@@ -283,6 +283,7 @@ class House implements App {
       sessionPool: pool.mode === 'session',
       policy: (user: string, database: string) => ({
         consistency: routing.consistency,
+        transactions: routing.transactions,
         whenNoReplica: routing.whenNoReplica,
         fenceWaitMs: routing.fenceWaitMs,
         rule: ruleFor(routing.rules, { user, database }),

@@ -51,6 +51,8 @@ export class Segment {
   failed = false;
   /** The rest is not forwarded: the sink withheld an error, or the guard failed before this segment began. */
   discarding = false;
+  /** The client did not ask for its ReadyForQuery, and does not get it. */
+  hidesReady = false;
   /** Pieces of the DataRows of a captured segment, copied. Limited by the ledger. */
   captured: Buffer[] | null = null;
   /** Free for the sink: which of its works this segment belongs to. */

@@ -256,7 +256,7 @@ export class Ledger {
         throw new ProtocolError('backend_protocol_violation', 'ReadyForQuery before all replies were given');
     }
     if (forwarded) {
-      this.#extendSlab(buffer, start, end);
+      if (!segment.hidesReady) this.#extendSlab(buffer, start, end);
       this.#flushSlab(true);
     } else this.#slab = null;
     const next = this.#queue.shift() ?? null;

@@ -32,6 +32,7 @@ const DEFAULTS: Assumptions = {
     maxLagBytes: null,
     consistency: 'session',
     fenceWaitMs: 10,
+    transactions: 'declared',
     whenNoReplica: 'primary',
     rules: [],
   },

@@ -317,6 +317,11 @@ function routingSettings() {
         description: 'What becomes of a read while no replica is fit for it.',
         default: 'primary',
       }),
+      transactions: oneOf(['declared', 'optimistic'], {
+        description:
+          '`declared`: a transaction goes to a replica when it is declared read-only. `optimistic`: a READ COMMITTED transaction that begins with reads runs on a replica until a statement needs the primary, and goes on there, unnoticed: for ORMs that wrap reads in BEGIN.',
+        default: 'declared',
+      }),
       rules: list(rule, { description: 'The first rule that fits decides. Hints come before them.', min: 0, fallback: [] }),
     },
     { description: 'Where statements go.' },

@@ -19,3 +19,8 @@ export function cleanUp(connection: BackendConnection, done: (clean: boolean) =>
     done(clean);
   });
 }
+
+/** Ends a transaction that has left nothing else behind. `done` hears whether it worked. */
+export function rollBack(connection: BackendConnection, done: (clean: boolean) => void): void {
+  Question.ask(connection, 'ROLLBACK', (answer, status) => done(answer !== null && status === TRANSACTION_STATUS.idle));
+}

@@ -2,7 +2,7 @@ import type { BackendConnection } from '../backend/connection.ts';
 import { assert } from '../util/assert.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { BackendPool, PooledConnection } from './backend-pool.ts';
-import { cleanUp } from './clean-up.ts';
+import { cleanUp, rollBack } from './clean-up.ts';
 import type { Partition } from './partition.ts';
 import type { Waiter } from './pool.ts';
 
@@ -69,10 +69,13 @@ export class Leases {
       this.discard(connection);
       return;
     }
-    cleanUp(connection, (clean) => {
-      if (clean) this.give(connection);
-      else this.discard(connection);
-    });
+    cleanUp(connection, this.#cleaned(connection));
+  }
+
+  rollBack(connection: BackendConnection): void {
+    connection.holder = null;
+    if (connection.closed || connection.cancelled || connection.cancelsInFlight > 0) this.discard(connection);
+    else rollBack(connection, this.#cleaned(connection));
   }
 
   discard(connection: BackendConnection): void {
@@ -81,6 +84,13 @@ export class Leases {
 
   load(backend: number): number {
     return this.#pool(backend).pool.load;
+  }
+
+  #cleaned(connection: BackendConnection): (clean: boolean) => void {
+    return (clean) => {
+      if (clean) this.give(connection);
+      else this.discard(connection);
+    };
   }
 
   #lend(connection: BackendConnection): BackendConnection {

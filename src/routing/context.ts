@@ -18,8 +18,8 @@ export interface SessionContext extends Reads {
   readonly importsSnapshot: boolean;
   /** `default_transaction_read_only` of the session. */
   readonly defaultReadOnly: boolean;
-  /** `default_transaction_isolation` of the session is serializable. */
-  readonly defaultSerializable: boolean;
+  /** `default_transaction_isolation`, if the session has set it. */
+  readonly defaultIsolation: string | null;
   /** False when the client's encoding or string settings keep us from reading its texts. */
   readonly scanSafe: boolean;
   /** `SET pgweir.route`, by statement or by startup option; null when not set. */

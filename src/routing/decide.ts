@@ -1,7 +1,7 @@
 import type { EffectReason, Facts } from '../sql/facts.ts';
 import type { View } from '../topology/view.ts';
 import type { SessionContext } from './context.ts';
-import { BEGINS, declaredBy, IMPORTS_SNAPSHOT, READ_ONLY, SERIALIZABLE, UNCLEAR } from './declared.ts';
+import { BEGINS, declaredBy, IMPORTS_SNAPSHOT, READ_ONLY, REPEATABLE, SAYS_ACCESS, SERIALIZABLE, UNCLEAR } from './declared.ts';
 import { hasEligible, whyNoneEligible } from './eligibility.ts';
 import type { RoutingPolicy } from './policy.ts';
 import type { Route, RouteReason } from './route.ts';
@@ -22,17 +22,18 @@ import { routeTo, type Target } from './routes.ts';
  * serializable, take over a snapshot of the primary, or begin with a statement that a replica would refuse or answer
  * differently (an advisory lock, pg_stat_activity, nextval): then they run on the primary, where it is right and just as
  * read-only. Such a statement later in the transaction meets the replica on which the transaction is by then. All other
- * transactions go to the primary.
+ * transactions go to the primary; with `routing.transactions: optimistic` those that may be READ COMMITTED and begin with a
+ * read are tried on a replica.
  */
 
 /** Decides one text. */
 export function decide(facts: Facts, context: SessionContext, view: View, policy: RoutingPolicy): Route {
-  return withAvailability(intentOf([facts], context), context, view, policy);
+  return withAvailability(intentOf([facts], context, policy), context, view, policy);
 }
 
 /** Decides everything up to one ReadyForQuery: facts of each statement that the batch runs, in order. */
 export function decideBatch(batch: readonly Facts[], context: SessionContext, view: View, policy: RoutingPolicy): Route {
-  return withAvailability(intentOf(batch, context), context, view, policy);
+  return withAvailability(intentOf(batch, context, policy), context, view, policy);
 }
 
 /**
@@ -42,12 +43,13 @@ export function decideBatch(batch: readonly Facts[], context: SessionContext, vi
 export function withAvailability(intent: Route, context: SessionContext, view: View, policy: RoutingPolicy): Route {
   const isFree = context.pinnedTo === null && context.transactionOn === null;
   if (intent.target === 'primary' || !isFree || hasEligible(view, context, policy)) return intent;
-  const target = context.mode === 'read-only' || policy.whenNoReplica === 'error' ? 'replica' : 'primary';
+  const mustRead = policy.whenNoReplica === 'error' && intent !== OPTIMISTIC_TRANSACTION;
+  const target = context.mode === 'read-only' || mustRead ? 'replica' : 'primary';
   return routeTo(target, whyNoneEligible(view, context));
 }
 
 /** Where a batch belongs, whatever the state of the topology. */
-export function intentOf(batch: readonly Facts[], context: SessionContext): Route {
+export function intentOf(batch: readonly Facts[], context: SessionContext, policy: RoutingPolicy): Route {
   if (context.transactionOn !== null) return routeTo(context.transactionOn, 'in transaction');
   if (context.pinnedTo !== null) return routeTo(context.pinnedTo, 'pinned');
   if (context.mode === 'read-only') return routeTo('replica', 'read-only listener');
@@ -57,16 +59,21 @@ export function intentOf(batch: readonly Facts[], context: SessionContext): Rout
   if (wish !== null && wish.target === 'primary') return wish;
   const declared = declaredBy(batch, context);
   const forbidden = forbiddenBy(declared);
-  if (forbidden !== null) return routeTo('primary', forbidden);
+  const { effect, reason } = strongestOf(batch);
+  if (forbidden !== null) {
+    const isWorthATry = forbidden === 'read-write transaction' && policy.transactions === 'optimistic' && effect === 'read';
+    return isWorthATry && (declared & (SAYS_ACCESS | REPEATABLE)) === 0 ? OPTIMISTIC_TRANSACTION : routeTo('primary', forbidden);
+  }
 
   const readOnly = (declared & READ_ONLY) !== 0 ? READ_ONLY_TRANSACTION : null;
-  const { effect, reason } = strongestOf(batch);
   if (effect === 'read') return (declared & BEGINS) !== 0 ? READ_ONLY_TRANSACTION : (wish ?? routeTo('replica', reason));
   if (effect === 'unknown' && UNPROVEN.has(reason)) return readOnly ?? wish ?? routeTo('primary', reason);
   return routeTo('primary', reason);
 }
 
 const READ_ONLY_TRANSACTION = routeTo('replica', 'read-only transaction');
+/** May yet have to move to the primary. */
+export const OPTIMISTIC_TRANSACTION = routeTo('replica', 'optimistic transaction');
 
 /** Not proven a read, but what is known of it speaks for one: it only calls something whose inside nobody knows. */
 const UNPROVEN: ReadonlySet<EffectReason> = new Set(['volatile function', 'unknown function', 'catalog not loaded']);

@@ -12,9 +12,12 @@ export const SERIALIZABLE = 4;
 export const IMPORTS_SNAPSHOT = 8;
 /** The batch holds more than one transaction, or changes what later ones are declared to be: its parts differ. */
 export const UNCLEAR = 16;
-const SAYS_ACCESS = 32;
+/** It was said whether the transaction writes. */
+export const SAYS_ACCESS = 32;
 const SAYS_ISOLATION = 64;
 const ENDED = 128;
+/** One snapshot for the whole transaction. */
+export const REPEATABLE = 256;
 
 const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set([
   'transaction_read_only',
@@ -31,7 +34,7 @@ export function declaredBy(batch: readonly Facts[], context: SessionContext): nu
   if (context.beginning !== null) bits = withModes(bits | BEGINS, context.beginning);
   for (const { statements } of batch) for (const statement of statements) bits = withStatement(bits, statement);
   if ((bits & SAYS_ACCESS) === 0 && context.defaultReadOnly) bits |= READ_ONLY;
-  if ((bits & SAYS_ISOLATION) === 0 && context.defaultSerializable) bits |= SERIALIZABLE;
+  if ((bits & SAYS_ISOLATION) === 0) bits |= isolationBits(context.defaultIsolation);
   return bits;
 }
 
@@ -61,7 +64,13 @@ function withModes(before: number, { isolation, readOnly }: TransactionModes): n
   let bits = before;
   if (readOnly !== undefined) bits = (bits & ~READ_ONLY) | SAYS_ACCESS | (readOnly ? READ_ONLY : 0);
   if (isolation !== undefined) {
-    bits = (bits & ~SERIALIZABLE) | SAYS_ISOLATION | (isolation === 'serializable' ? SERIALIZABLE : 0);
+    bits = (bits & ~(SERIALIZABLE | REPEATABLE)) | SAYS_ISOLATION | isolationBits(isolation);
   }
   return bits;
+}
+
+/** `null`: the server's default, which is READ COMMITTED as far as is known. */
+function isolationBits(isolation: string | null): number {
+  if (isolation === 'serializable') return SERIALIZABLE;
+  return isolation === 'repeatable read' ? REPEATABLE : 0;
 }

@@ -17,6 +17,8 @@ export type RouteReason =
   | 'read-only transaction'
   | 'serializable transaction'
   | 'read-write transaction'
+  | 'optimistic transaction'
+  | 'moved to the primary'
   | 'no replica configured'
   | 'no eligible replica'
   | 'fence not reached'

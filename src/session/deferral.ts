@@ -16,9 +16,9 @@ export function deferredAnswer(
   reported: ReadonlyMap<string, string>,
 ): LocalResult | null {
   if (state.transaction === 'idle') {
-    if (statement.kind !== 'begin' || !ASCII.test(text)) return null;
+    if (statement.kind !== 'begin' || !isAscii(text)) return null;
     state.transaction = 'deferred';
-    state.deferred = { preamble: [encodeQuery(text)], modes: statement.modes, settings: new Map() };
+    state.deferred = { preamble: [encodeQuery(text)], modes: statement.modes, settings: new Map(), failed: false };
     return { tag: /^\s*start\b/i.test(text) ? 'START TRANSACTION' : 'BEGIN' };
   }
   const { deferred } = state;
@@ -73,7 +73,11 @@ const TIMEOUTS: ReadonlySet<string> = new Set([
 const DURATION = /^(\d{1,6}(ms|s)?|\d{1,4}min|\d{1,2}h)$/;
 
 /**
- * A text that is valid in every encoding. If BEGIN failed for its encoding when it is sent at last, what is sent behind it
+ * Whether a text is valid in every encoding. If BEGIN failed for its encoding when it is sent at last, what is sent behind it
  * would run outside of a transaction.
  */
+export function isAscii(text: string): boolean {
+  return ASCII.test(text);
+}
+
 const ASCII = /^[ -~\t\n\r\f\v]*$/;

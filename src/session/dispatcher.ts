@@ -2,6 +2,7 @@ import type { BackendConnection, ConnectionHolder } from '../backend/connection.
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
 import { Question } from '../backend/question.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
+import { OPTIMISTIC_TRANSACTION } from '../routing/decide.ts';
 import type { Route } from '../routing/route.ts';
 import { routeTo } from '../routing/routes.ts';
 import type { Clock } from '../util/clock.ts';
@@ -10,6 +11,7 @@ import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import { wishFor } from './lease-wish.ts';
+import { beginningOf, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, LeaseWaiter, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
@@ -196,6 +198,11 @@ export class Dispatcher {
     const expected = state.expectsTransaction && (state.activeIsPrimary || (isRead(work) && !endsOrBegins(work)));
     const inTransaction = expected || state.transaction === 'open' || state.transaction === 'failed';
     const pinned = state.pinned && active === state.home;
+    if (state.optimistic !== null && inTransaction && !mayStayOnReplica(work, state.transaction === 'failed')) {
+      if (state.works.length > 0) this.#stall(work);
+      else this.#moveToPrimary(work, active);
+      return;
+    }
     if (inTransaction || pinned) {
       work.route = routeTo(state.activeIsPrimary ? 'primary' : 'replica', inTransaction ? 'in transaction' : 'pinned');
       this.#send(work, active);
@@ -213,6 +220,16 @@ export class Dispatcher {
     // A pipeline that is under way on the primary goes on there: waiting to move would cost a round trip.
     work.route = staysOnPrimary && route.target === 'replica' ? routeTo('primary', 'pipelined') : route;
     this.#send(work, active);
+  }
+
+  /** The transaction was tried on a replica, and cannot go on there. */
+  #moveToPrimary(work: Work, active: BackendConnection): void {
+    const state = this.#state;
+    state.active = null;
+    this.#leases.rollBack(active);
+    leaveReplica(state, [], state.transaction === 'failed');
+    work.begins = state.deferred;
+    this.#toPrimary(work, routeTo('primary', 'moved to the primary'));
   }
 
   #choose(work: Work, waited: boolean): void {
@@ -376,14 +393,18 @@ export class Dispatcher {
     const state = this.#state;
     const outside = state.transaction === 'idle' && !state.expectsTransaction;
     work.backend = connection.backend;
+    const beginsOptimistic = work.route === OPTIMISTIC_TRANSACTION;
+    if (beginsOptimistic) state.optimistic = beginningOf(work);
+    work.beginsOnTrust = beginsOptimistic && state.optimistic?.modes.isolation === undefined;
     if (state.transaction === 'deferred') {
-      state.transaction = 'open';
+      state.transaction = state.deferred?.failed === true ? 'failed' : 'open';
       state.deferred = null;
       state.expectsTransaction = true;
     }
     work.autocommit = outside && !state.pinned;
-    const alone = work.autocommit && work.complete && !work.endsInQuery && !endsOrBegins(work);
-    work.retryable = alone && isRead(work);
+    work.optimistic = state.optimistic !== null && state.transaction !== 'failed';
+    const alone = work.optimistic || (work.autocommit && work.complete && !work.endsInQuery && !endsOrBegins(work));
+    work.retryable = alone && (work.optimistic || isRead(work));
     work.refusable = alone && !state.activeIsPrimary;
     work.holding = (work.retryable || work.refusable) && !work.flushed && this.#options.heldReplyBytes > 0;
     if (!state.activeIsPrimary) {

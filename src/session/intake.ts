@@ -1,6 +1,7 @@
 import { FRONTEND } from '../protocol/codes.ts';
 import { Framer } from '../protocol/framer.ts';
 import { decodeQuery } from '../protocol/frontend-decoders.ts';
+import { SYNC } from '../protocol/frontend-encoders.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { opaqueFacts } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
@@ -240,11 +241,19 @@ export class Intake {
   }
 
   #addToBatch(work: Work, message: ClientMessage): void {
-    work.add(message);
     const last = this.#framer.last;
     const state = this.#state;
-    const streams = state.active !== null && (state.expectsTransaction || state.pinned || state.transaction === 'open');
-    if (message.type === FRONTEND.flush) this.#flush(work);
+    // On trust, all of it must be known first.
+    const streams =
+      state.optimistic === null &&
+      state.active !== null &&
+      (state.expectsTransaction || state.pinned || state.transaction === 'open');
+    const flushes = message.type === FRONTEND.flush;
+    const ends = flushes && !streams && state.transaction === 'idle' && onlyPrepares(work);
+    work.add(ends ? OWN_SYNC : message);
+    work.endsInFlush = ends;
+    if (ends) work.complete = true;
+    if (flushes) this.#flush(work);
     else if (last && work.bytes <= this.#batchBytes && !streams) return;
     this.#piecesPass = !last;
     this.#batch = null;
@@ -277,6 +286,20 @@ export class Intake {
     this.#owner.workReceived(work);
   }
 }
+
+/**
+ * Some drivers prepare with a Flush and send the Sync when they run what they prepared, or never (asyncpg). Until then
+ * nothing is open that PostgreSQL would keep, so such a batch ends at its Flush, by a Sync of ours: what comes next may be
+ * a Query, or run a write behind a read, and goes where it belongs by itself.
+ */
+const OWN_SYNC = new ClientMessage(FRONTEND.sync, SYNC, 0, SYNC.length, SYNC.length);
+
+/** Parse, Describe of a statement, Close. What binds may go on behind the Flush: a portal ends with its transaction. */
+function onlyPrepares(work: Work): boolean {
+  return work.messages.every(({ type, name }) => PREPARES.has(type) && name !== null);
+}
+
+const PREPARES: ReadonlySet<number> = new Set([FRONTEND.parse, FRONTEND.describe, FRONTEND.close]);
 
 /** A CopyDone or CopyFail goes to the work's COPY, or ahead of it. */
 function noteCopyEnd(work: Work): void {

@@ -9,6 +9,7 @@ import type { Work } from './work.ts';
  * Pipelining has its limits where the meaning of a message depends on replies that have not come. There the message waits:
  *   - behind a COPY FROM STDIN that may or may not have begun: PostgreSQL ignores a Sync inside it and answers one outside;
  *   - behind a batch that ends in a Query: after an error before it, PostgreSQL passes over the Query, up to a Sync;
+ *   - behind a batch that ends in a Flush: after an error in it, PostgreSQL passes over everything up to a Sync;
  *   - the name of a prepared statement, behind what gives it or takes it away: in a batch that fails neither happens;
  *   - the end of the connection, behind what is still to be answered.
  */
@@ -18,6 +19,7 @@ export function mustWait(state: SessionState, message: Piece & { readonly type: 
   const last = works[works.length - 1];
   if (last === undefined || isCopyMessage(type) || last.copyOpen) return false;
   if (type === FRONTEND.terminate) return isAnswerDue(state);
+  if (last.endsInFlush) return true;
   if (last.complete && takesMore(last)) return true;
   const unnamed = isUnderWay(state, state.unnamedBy);
   const named = state.namedBy.length === 0 ? NONE : state.namedBy.filter((work) => isUnderWay(state, work));

@@ -48,7 +48,7 @@ export class Outbox {
   error(work: Work, error: ReportableError | Buffer): void {
     if (error instanceof OperationalError) this.#measures.errors.inc(error.kind);
     const message = Buffer.isBuffer(error) ? asError(error) : errorResponseFor(error);
-    if (work.complete) this.answer(Buffer.concat([message, readyFor(this.#state.transaction)]));
+    if (!work.awaitsSync) this.answer(Buffer.concat([message, readyFor(this.#state.transaction)]));
     else {
       this.say(message);
       this.#owner.skipToSync();

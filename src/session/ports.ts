@@ -38,6 +38,8 @@ export interface LeasePort {
   wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void;
   /** Gives a clean connection back: idle, nothing owed, no residue. Exactly once for each lease. */
   give(connection: BackendConnection): void;
+  /** Gives a connection back that is clean once its transaction, in which only reads ran, is rolled back. */
+  rollBack(connection: BackendConnection): void;
   /** Gives a connection back whose client has left it in any state: it is cleaned or closed. */
   abandon(connection: BackendConnection): void;
   /** Gives a connection back that must not be used again. */

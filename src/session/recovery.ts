@@ -4,9 +4,10 @@ import type { Aftermath } from './aftermath.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { connectionLostError, endsTransaction, lossOf, reportable } from './losses.ts';
 import type { Names } from './names.ts';
+import { leaveReplica } from './optimism.ts';
 import type { Outbox } from './outbox.ts';
 import type { OwnSettings } from './own-settings.ts';
-import type { StatementPort } from './ports.ts';
+import type { LeasePort, StatementPort } from './ports.ts';
 import { MAX_ATTEMPTS, REFUSED_BY_STANDBY, STALE_PLAN } from './replies.ts';
 import type { SessionState } from './state.ts';
 import type { Work } from './work.ts';
@@ -18,6 +19,7 @@ export interface RecoveryParts {
   readonly dispatcher: Dispatcher;
   readonly own: OwnSettings;
   readonly outbox: Outbox;
+  readonly leases: LeasePort;
   readonly statements: StatementPort;
   readonly measures: Measures;
 }
@@ -65,7 +67,7 @@ export class Recovery {
   /** The work could not be brought to a backend. */
   refused(work: Work, error: Error): void {
     const { state, names, outbox } = this.#parts;
-    if (work.preamble !== null || state.transaction === 'deferred') {
+    if (work.begins !== null || state.transaction === 'deferred') {
       state.transaction = 'failed';
       state.deferred = null;
     }
@@ -89,11 +91,14 @@ export class Recovery {
     } else if (cause !== null) work.failedOn.push(work.backend);
     // One that stood behind the failing one has run, and may have left something.
     if (state.active !== null) aftermath.note(work, state.active, true, false);
+    if (work.optimistic) work.primaryOnly = true;
     this.#runAgain(work);
     if (state.works.length > 0) return false;
+    if (state.optimistic === null) {
+      state.transaction = 'idle';
+      state.expectsTransaction = false;
+    } else this.#leaveReplica();
     this.#putInFront();
-    state.transaction = 'idle';
-    state.expectsTransaction = false;
     return true;
   }
 
@@ -104,8 +109,12 @@ export class Recovery {
       measures.retries.inc('settings');
       work.primaryOnly = true;
       this.#runAgain(work);
+      state.optimistic = null;
+      state.deferred = work.begins;
+      state.transaction = work.begins === null ? 'idle' : 'deferred';
+      state.expectsTransaction = false;
     } else {
-      state.transaction = work.preamble === null ? 'idle' : 'failed';
+      state.transaction = work.begins === null ? 'idle' : 'failed';
       state.expectsTransaction = false;
       outbox.error(work, error);
     }
@@ -125,6 +134,8 @@ export class Recovery {
   /** Settles what becomes of the works that a connection has left unanswered. `farewell`: its last ErrorResponse. */
   settleLost(lost: readonly Work[], farewell: Buffer | null): void {
     const { state, names, measures } = this.#parts;
+    if (state.optimistic !== null && state.transaction !== 'failed') leaveReplica(state, lost, false);
+    state.optimistic = null;
     let inside = state.transaction === 'open' || state.transaction === 'failed' || state.expectsTransaction;
     state.expectsTransaction = false;
     const detail = farewell === null ? undefined : decodeErrorFields(farewell, 0, farewell.length).message;
@@ -149,6 +160,18 @@ export class Recovery {
       else names.takeBackAll(work);
     }
     this.#putInFront();
+  }
+
+  /** The connection, in a transaction that the client is not to know of, is given back. */
+  #leaveReplica(): void {
+    const { state, leases } = this.#parts;
+    if (state.active !== null) leases.rollBack(state.active);
+    state.active = null;
+    leaveReplica(
+      state,
+      this.#comeBack.map(({ work }) => work),
+      false,
+    );
   }
 
   #runAgain(work: Work): void {

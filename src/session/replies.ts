@@ -61,7 +61,7 @@ export class Replies implements SegmentSink {
     work.copyOpen = false;
     if (work.endsInQuery && work.complete && segment.script?.finished === false) this.#owner.batchBroken(work, segment);
     if (work.copied) work.ended = isFatalViolation(slice, start, end);
-    if (work.streamed || !work.autocommit) return;
+    if (work.streamed || !(work.autocommit || work.optimistic)) return;
     const { sqlstate, routine } = decodeErrorFields(slice, start, end);
     const cause = this.#retryCause(work, sqlstate, routine);
     const behind = this.#state.works.slice(1);

@@ -1,15 +1,15 @@
 import { chooseReplica } from '../routing/balance.ts';
 import type { SessionContext } from '../routing/context.ts';
-import { intentOf, withAvailability } from '../routing/decide.ts';
+import { intentOf, OPTIMISTIC_TRANSACTION, withAvailability } from '../routing/decide.ts';
 import { isEligible } from '../routing/eligibility.ts';
 import { moveFenceMs, strictestStaleness } from '../routing/fence.ts';
 import type { RoutingPolicy } from '../routing/policy.ts';
 import type { Route } from '../routing/route.ts';
 import { routeTo, type Target } from '../routing/routes.ts';
-import type { TransactionModes } from '../sql/facts.ts';
 import type { View } from '../topology/view.ts';
 import type { Clock } from '../util/clock.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import { mayBeginOnReplica } from './optimism.ts';
 import type { OwnSettings } from './own-settings.ts';
 import type { LeasePort, ScanMode } from './ports.ts';
 import { isOff } from './scan-mode.ts';
@@ -61,7 +61,7 @@ export class Router {
       beginning: null,
       importsSnapshot: false,
       defaultReadOnly: false,
-      defaultSerializable: false,
+      defaultIsolation: null,
       scanSafe: true,
       routeSetting: null,
       rule: parts.policy.rule,
@@ -78,7 +78,8 @@ export class Router {
   /** Where the work belongs, whether or not a replica is fit for it now. */
   intent(work: Work): Route {
     const context = this.#contextFor(work);
-    return this.#special(work) ?? intentOf(work.facts, context);
+    const route = this.#special(work) ?? intentOf(work.facts, context, this.#policy);
+    return route === OPTIMISTIC_TRANSACTION && !mayBeginOnReplica(work) ? READ_WRITE_TRANSACTION : route;
   }
 
   /** What becomes of a route to a replica when none is fit for it. */
@@ -106,8 +107,7 @@ export class Router {
     if (work.kind === 'call') return routeTo(this.#state.mode === 'read-only' ? 'replica' : 'primary', 'function call');
     if (this.#state.mode === 'split') {
       if (work.primaryOnly) return routeTo('primary', 'learned');
-      // What was only prepared is most likely run next (asyncpg does it so); behind an Execute anything may come.
-      if (!work.complete && (!work.flushed || work.executes > 0)) return routeTo('primary', 'batch not complete');
+      if (!work.complete) return routeTo('primary', 'batch not complete');
     }
     return null;
   }
@@ -115,7 +115,7 @@ export class Router {
   #contextFor(work: Work): SessionContext {
     const state = this.#state;
     const context = this.#context;
-    context.beginning = state.deferred?.modes ?? (work.preamble === null ? null : NO_MODES);
+    context.beginning = (state.deferred ?? work.begins)?.modes ?? null;
     if (state.settings !== this.#seen) this.#see(state.settings);
     context.scanSafe =
       this.#scanMode() === 'standard' || work.facts.every(({ reason }) => reason !== 'encoding not safe to scan');
@@ -134,11 +134,11 @@ export class Router {
     this.#seen = settings;
     const readOnly = settings.entries.get('default_transaction_read_only');
     this.#context.defaultReadOnly = readOnly !== undefined && !isOff(readOnly);
-    this.#context.defaultSerializable = settings.entries.get('default_transaction_isolation') === 'serializable';
+    this.#context.defaultIsolation = settings.entries.get('default_transaction_isolation')?.toLowerCase() ?? null;
   }
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const NONE: readonly number[] = [];
-const NO_MODES: TransactionModes = {};
+const READ_WRITE_TRANSACTION = routeTo('primary', 'read-write transaction');

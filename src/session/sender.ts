@@ -6,6 +6,7 @@ import { FRONTEND } from '../protocol/codes.ts';
 import { encodeClose, encodeParse, encodeQuery, SYNC } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import { ISOLATION_CHECK } from './optimism.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
 import { droppedStep, EmittedStep, OwnNameStep, ParseStep } from './steps.ts';
 import type { ClientMessage, Work } from './work.ts';
@@ -35,13 +36,19 @@ export class Sender {
       this.#swallowed(connection, work, encodeQuery(settingsPrelude(connection.settings, settings)));
       connection.settings = settings;
     }
-    if (work.preamble !== null) {
+    if (work.beginsOnTrust) {
       work.guard ??= new Guard();
-      for (const query of work.preamble) this.#swallowed(connection, work, query);
+      this.#swallowed(connection, work, ISOLATION_CHECK);
+    }
+    if (work.begins !== null) {
+      work.guard ??= new Guard();
+      for (const query of work.begins.preamble) this.#swallowed(connection, work, query);
+      if (work.begins.failed) this.#swallowed(connection, work, FAILING, null);
     }
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
     const segment = new Segment('forward', this.#sink, work.guard, work.kind === 'batch' ? new ReplyScript() : null);
     segment.work = work;
+    segment.hidesReady = work.endsInFlush;
     connection.push(segment);
     return segment;
   }
@@ -100,8 +107,8 @@ export class Sender {
     }
   }
 
-  #swallowed(connection: BackendConnection, work: Work, bytes: Buffer): void {
-    const segment = new Segment('swallow', this.#sink, work.guard, null);
+  #swallowed(connection: BackendConnection, work: Work, bytes: Buffer, guard = work.guard): void {
+    const segment = new Segment('swallow', this.#sink, guard, null);
     segment.work = work;
     connection.forgetUnnamed();
     connection.push(segment);
@@ -216,6 +223,9 @@ export class Sender {
     connection.write(parse, 0, parse.length);
   }
 }
+
+/** Fails in a transaction block without any other effect: there is no such savepoint. */
+const FAILING = encodeQuery('ROLLBACK TO pgweir_none');
 
 /** The name to put in place of the client's, or null to leave the message as it is. */
 function nameOnBackend(message: ClientMessage): Buffer | null {

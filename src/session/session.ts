@@ -91,7 +91,7 @@ export class Session implements ConnectionHolder {
     this.#names = names;
     this.#outbox = outbox;
     this.#here = new Here({ state, own, outbox, reported, refuse });
-    this.#recovery = new Recovery({ state, names, aftermath, dispatcher, own, outbox, statements, measures });
+    this.#recovery = new Recovery({ state, names, aftermath, dispatcher, own, outbox, leases, statements, measures });
     this.#settling = new Settling({ state, aftermath, dispatcher, intake, leases, onAnswer: () => this.#pump() });
     this.idleSinceMs = clock.now();
   }
@@ -349,7 +349,7 @@ export class Session implements ConnectionHolder {
   #toBackend(work: Work): void {
     const { deferred, transaction } = this.#state;
     if (transaction === 'deferred' && deferred !== null) {
-      work.preamble = deferred.preamble;
+      work.begins = deferred;
       this.#aftermath.touch(deferred.settings.keys());
     }
     if (changesNames(work)) this.#names.changesNamed(work);
@@ -374,6 +374,7 @@ export class Session implements ConnectionHolder {
     const idle = isIdle(status);
     if (failed) this.#names.takeBack(work);
     else this.#names.confirm(work);
+    if (failed && work.endsInFlush) this.#intake.skipToSync();
     if (connection !== null) this.#aftermath.note(work, connection, failed, work.autocommit && idle);
     this.#account(work, now, failed);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
@@ -381,7 +382,10 @@ export class Session implements ConnectionHolder {
       this.#own.transactionEnded(!failed && state.transaction !== 'failed' && !rollsBack(work));
     }
     state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
-    if (idle) this.#transactionEnded();
+    if (idle) {
+      state.optimistic = null;
+      this.#transactionEnded();
+    }
     if (state.works.length > 0) {
       // What is next runs from now on.
       this.busySinceMs = now;

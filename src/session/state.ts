@@ -24,13 +24,15 @@ export type PinReason = Residue | 'activity counters' | 'state unknown' | 'proce
 
 export type ListenMode = 'split' | 'read-only';
 
-/** A transaction that the client began and no backend has heard of. */
+/** A transaction that the client began, and that its backend has not heard of. */
 export interface DeferredTransaction {
   /** The Query messages to be run ahead of the first real statement: BEGIN, SET TRANSACTION, SET LOCAL, SET. */
   readonly preamble: Buffer[];
   modes: TransactionModes;
   /** Session-level settings made in it, by name: they hold after COMMIT. */
   readonly settings: Map<string, string>;
+  /** It has failed elsewhere, which the client knows: it is to be in that state. */
+  failed: boolean;
 }
 
 /** What the parts of a session share. Changed only by them. */
@@ -42,6 +44,8 @@ export class SessionState {
   settings: SettingsSet;
   transaction: TransactionState = 'idle';
   deferred: DeferredTransaction | null = null;
+  /** The open transaction runs on a replica on trust, and can be begun anew with this: see `optimism.ts`. */
+  optimistic: DeferredTransaction | null = null;
   /** What the transaction state will be when all works under way are done, as far as their texts tell. */
   expectsTransaction = false;
 

@@ -2,6 +2,7 @@ import type { Guard } from '../backend/exchange.ts';
 import type { Route } from '../routing/route.ts';
 import type { Facts } from '../sql/facts.ts';
 import type { PreparedStatement, UnnamedChange } from './prepared-statements.ts';
+import type { DeferredTransaction } from './state.ts';
 
 /** One message of the client, as far as it is kept. `buffer[start, end)` is its first piece and belongs to us. */
 export class ClientMessage {
@@ -77,8 +78,12 @@ export class Work {
   /** Why, for the one that failed. */
   retryCause: string | null = null;
 
-  /** Statements to be run ahead of it, swallowed: the deferred BEGIN and what joined it. */
-  preamble: readonly Buffer[] | null = null;
+  /** The transaction that it begins, put off until now. */
+  begins: DeferredTransaction | null = null;
+  /** Runs in a transaction that can be moved to the primary and go on there, so it may be run again. */
+  optimistic = false;
+  /** It begins such a transaction, of which nothing says that it is READ COMMITTED. */
+  beginsOnTrust = false;
   guard: Guard | null = null;
   /** Messages are on their way to the backend. */
   sent = false;
@@ -97,6 +102,8 @@ export class Work {
   copyEndsAhead = 0;
   /** A batch that has a Query or a FunctionCall in the place of its Sync. */
   endsInQuery = false;
+  /** A batch that has a Flush in the place of its Sync: it has only prepared, and ends there. Its ReadyForQuery is ours. */
+  endsInFlush = false;
   /** The client was told that the connection ends. */
   ended = false;
   /** The last of its messages that changes the unnamed statement. */
@@ -136,6 +143,11 @@ export class Work {
     for (const { statement } of this.messages) if (statement !== null) texts.add(statement.text);
     if (this.kind === 'query') texts.add(this.text);
     return texts;
+  }
+
+  /** The client's Sync is still to come: behind an error everything up to it is passed over. */
+  get awaitsSync(): boolean {
+    return !this.complete || this.endsInFlush;
   }
 
   /** Whether any of its statements was run, rather than only prepared or described. Known when it is complete. */

@@ -41,6 +41,7 @@ monitor: { user: pgweir, password: \${PGWEIR_MONITOR_PASSWORD} }
         maxLagBytes: null,
         consistency: 'session',
         fenceWaitMs: 10,
+        transactions: 'declared',
         whenNoReplica: 'primary',
         rules: [],
       },

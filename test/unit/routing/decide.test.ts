@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { SessionContext } from '../../../src/routing/context.ts';
 import { decide, decideBatch } from '../../../src/routing/decide.ts';
 import { REASONS } from '../../../src/routing/explain.ts';
+import type { RoutingPolicy } from '../../../src/routing/policy.ts';
 import type { EffectReason, Facts, StatementFacts } from '../../../src/sql/facts.ts';
 import { context, control, EVENTUAL, facts, PRIMARY, replica, SESSION, viewOf } from './fixtures.ts';
 
@@ -97,13 +98,13 @@ const cases: readonly Case[] = [
   [
     'serializable by default',
     [READ],
-    { beginning: { readOnly: true }, defaultSerializable: true },
+    { beginning: { readOnly: true }, defaultIsolation: 'serializable' },
     'primary: serializable transaction',
   ],
   [
     'serializable by default, declared otherwise',
     [READ],
-    { beginning: { readOnly: true, isolation: 'read committed' }, defaultSerializable: true },
+    { beginning: { readOnly: true, isolation: 'read committed' }, defaultIsolation: 'serializable' },
     'replica: read-only transaction',
   ],
   [
@@ -116,7 +117,7 @@ const cases: readonly Case[] = [
   ['autocommit, read-only by default', [VOLATILE], { defaultReadOnly: true }, 'replica: read-only transaction'],
   ['autocommit, read-only by default, a read', [READ], { defaultReadOnly: true }, 'replica: plain read'],
   ['autocommit, read-only by default, a write', [WRITE], { defaultReadOnly: true }, 'primary: data modification'],
-  ['autocommit, serializable by default', [READ], { defaultSerializable: true }, 'primary: serializable transaction'],
+  ['autocommit, serializable by default', [READ], { defaultIsolation: 'serializable' }, 'primary: serializable transaction'],
   // Transactions within one batch.
   ['BEGIN and a read', [begin(), READ], {}, 'primary: read-write transaction'],
   ['BEGIN READ ONLY and a read', [begin({ readOnly: true }), READ], {}, 'replica: read-only transaction'],
@@ -217,6 +218,52 @@ describe('without an eligible replica a read', () => {
   });
 });
 
+describe('tried on a replica, a transaction that is not declared read-only', () => {
+  const OPTIMISTIC: RoutingPolicy = { ...SESSION, transactions: 'optimistic' };
+  const lagging = viewOf(PRIMARY, replica(1, { problem: 'lag over max_lag' }));
+
+  it.each([
+    ['begins there with a read', [READ], { beginning: {} }, VIEW, 'replica: optimistic transaction'],
+    ['in one batch, too', [begin(), READ], {}, VIEW, 'replica: optimistic transaction'],
+    ['not with a write', [WRITE], { beginning: {} }, VIEW, 'primary: read-write transaction'],
+    ['not with what may write', [VOLATILE], { beginning: {} }, VIEW, 'primary: read-write transaction'],
+    ['not when it is to write', [READ], { beginning: { readOnly: false } }, VIEW, 'primary: read-write transaction'],
+    [
+      'not with one snapshot for all',
+      [READ],
+      { beginning: { isolation: 'repeatable read' } },
+      VIEW,
+      'primary: read-write transaction',
+    ],
+    [
+      'not with one snapshot by default',
+      [READ],
+      { beginning: {}, defaultIsolation: 'repeatable read' },
+      VIEW,
+      'primary: read-write transaction',
+    ],
+    [
+      'but READ COMMITTED by its own word',
+      [READ],
+      { beginning: { isolation: 'read committed' }, defaultIsolation: 'serializable' },
+      VIEW,
+      'replica: optimistic transaction',
+    ],
+    ['not when a hint forbids', [hinted('primary')], { beginning: {} }, VIEW, 'primary: hint'],
+    ['goes to the primary when no replica will do', [READ], { beginning: {} }, lagging, 'primary: no eligible replica'],
+  ] as const)('%s', (_, batch, session, view, expected) => {
+    for (const whenNoReplica of ['primary', 'error'] as const) {
+      const { target, reason } = decideBatch(batch, context(session), view, { ...OPTIMISTIC, whenNoReplica });
+      expect(`${target}: ${reason}`).toBe(expected);
+    }
+  });
+
+  it('declared read-only is as ever', () => {
+    const route = decideBatch([VOLATILE], context({ beginning: { readOnly: true } }), VIEW, OPTIMISTIC);
+    expect(route).toBe(decideBatch([VOLATILE], context({ beginning: { readOnly: true } }), VIEW, SESSION));
+  });
+});
+
 describe('whatever is asked for', () => {
   const target = fc.constantFrom('primary' as const, 'replica' as const, 'replica' as const, null, null, null);
   const modes = fc.record(
@@ -229,7 +276,7 @@ describe('whatever is asked for', () => {
   const session = fc.record({
     beginning: fc.option(modes),
     defaultReadOnly: fc.boolean(),
-    defaultSerializable: fc.constantFrom(true, false, false, false),
+    defaultIsolation: fc.constantFrom('serializable', 'repeatable read', null, null),
     scanSafe: fc.constantFrom(true, true, true, false),
     routeSetting: target,
     rule: target,
@@ -270,7 +317,7 @@ describe('whatever is asked for', () => {
         replicas++;
         expect(batch.some(({ effect }) => effect === 'write')).toBe(false);
         expect(batch.some(({ reason }) => NEVER.includes(reason))).toBe(false);
-        const isolation = declared.beginning?.isolation ?? (declared.defaultSerializable ? 'serializable' : 'read committed');
+        const isolation = declared.beginning?.isolation ?? declared.defaultIsolation;
         expect(isolation).not.toBe('serializable');
         if (declared.beginning !== null) expect(declared.beginning.readOnly ?? declared.defaultReadOnly).toBe(true);
         expect(declared.scanSafe).toBe(true);

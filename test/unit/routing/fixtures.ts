@@ -4,8 +4,8 @@ import type { RoutingPolicy } from '../../../src/routing/policy.ts';
 import type { Facts, StatementFacts } from '../../../src/sql/facts.ts';
 import type { BackendView, View } from '../../../src/topology/view.ts';
 
-export const SESSION: RoutingPolicy = { consistency: 'session', whenNoReplica: 'primary' };
-export const EVENTUAL: RoutingPolicy = { consistency: 'eventual', whenNoReplica: 'primary' };
+export const SESSION: RoutingPolicy = { consistency: 'session', transactions: 'declared', whenNoReplica: 'primary' };
+export const EVENTUAL: RoutingPolicy = { consistency: 'eventual', transactions: 'declared', whenNoReplica: 'primary' };
 
 export function context(more: Partial<SessionContext> = {}): SessionContext {
   return { ...newSession, ...more };

@@ -40,7 +40,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
     registry: new StatementRegistry(1000),
     clock: realClock,
     measures,
-    policy: { consistency: 'session', whenNoReplica: 'primary', fenceWaitMs: 0, rule: null },
+    policy: { consistency: 'session', transactions: 'declared', whenNoReplica: 'primary', fenceWaitMs: 0, rule: null },
     random: () => 0,
   };
   const limits = { maxParseBytes: 1024, batchBytes: 1024, heldReplyBytes: 0, statementsPerClient: 1 };
