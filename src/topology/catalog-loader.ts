@@ -1,11 +1,11 @@
-import type { Client } from 'pg';
 import { connectPg, type PgClientOptions } from '../backend/pg-client.ts';
 import { type Catalog, unloadedCatalog } from '../sql/catalog.ts';
 import { catalogFromRows } from '../sql/catalog-rows.ts';
+import { assert } from '../util/assert.ts';
 import type { Clock, Timer } from '../util/clock.ts';
 import type { LogFields, LogLevel, Telemetry } from '../util/telemetry.ts';
 import { fromWireText } from '../util/wire-text.ts';
-import { readCatalog } from './catalog-reader.ts';
+import { type ReadCatalog, readCatalog } from './catalog-reader.ts';
 import type { BackendView, Topology } from './view.ts';
 
 /*
@@ -33,6 +33,8 @@ const MAX_LOADS = 2;
 const REFRESH_MS = 30_000;
 /** After DDL: what follows at once is seen with it. */
 const DEBOUNCE_MS = 50;
+/** After a look, so many times as long as it took: while there is DDL all the time, looks take up a tenth of it. */
+const REST = 9;
 /** After a failure, and after the twelfth in a row. */
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 60_000;
@@ -58,6 +60,8 @@ interface Entry {
   /** DDL passed while it was being loaded: the load may have missed it. */
   outdated: boolean;
   dueAtMs: number;
+  /** No look before this instant, so that those that DDL asks for do not follow each other closely. */
+  restsUntilMs: number;
   /** Since the last look. */
   asked: boolean;
   lastAskedMs: number;
@@ -95,7 +99,7 @@ export class CatalogLoader {
     const { loaded } = entry;
     if (loaded !== null && entry.catalog === loaded.catalog) entry.catalog = this.#distrusted(loaded.catalog);
     entry.outdated = entry.loading;
-    this.#lookAt(entry, this.#options.clock.now() + DEBOUNCE_MS);
+    this.#lookSoon(entry);
   }
 
   close(): void {
@@ -113,6 +117,7 @@ export class CatalogLoader {
       loading: false,
       outdated: false,
       dueAtMs: Infinity,
+      restsUntilMs: -Infinity,
       asked: true,
       lastAskedMs: now,
       failures: 0,
@@ -132,6 +137,10 @@ export class CatalogLoader {
 
   #distrusted(catalog: Catalog): Catalog {
     return { ...catalog, version: ++this.#version, userFunction: () => null };
+  }
+
+  #lookSoon(entry: Entry): void {
+    this.#lookAt(entry, Math.max(this.#options.clock.now() + DEBOUNCE_MS, entry.restsUntilMs));
   }
 
   #lookAt(entry: Entry, atMs: number): void {
@@ -173,7 +182,8 @@ export class CatalogLoader {
       this.#loads--;
       entry.loading = false;
       if (this.#closed) return;
-      this.#lookAt(entry, this.#options.clock.now() + (entry.outdated ? DEBOUNCE_MS : delayMs));
+      if (entry.outdated) this.#lookSoon(entry);
+      this.#lookAt(entry, this.#options.clock.now() + delayMs);
       entry.outdated = false;
       this.#work();
     });
@@ -181,17 +191,19 @@ export class CatalogLoader {
 
   /** @returns how long to wait until the next look. */
   async #load(entry: Entry): Promise<number> {
+    const { clock, topology } = this.#options;
+    const name = fromWireText(entry.database);
+    if (name === null) return FIRST_RETRY_MS;
+    const replica = await this.#freshReplica(clock.now());
+    const { primary, backends } = topology.current();
+    const nodes = [replica, primary === null ? undefined : backends[primary]].filter((node) => node !== undefined);
+    if (nodes.length === 0) return FIRST_RETRY_MS;
+    const beganMs = clock.now();
     try {
-      const client = await this.#connect(entry.database);
-      if (client === null) return FIRST_RETRY_MS;
-      try {
-        const read = await readCatalog(client, entry.loaded?.fingerprint ?? null);
-        if (read !== null) {
-          const catalog = catalogFromRows({ database: entry.database, version: ++this.#version }, read.rows);
-          entry.loaded = { catalog, fingerprint: read.fingerprint };
-        }
-      } finally {
-        void client.end().catch(() => undefined);
+      const read = await this.#readFrom(nodes, name, entry.loaded?.fingerprint ?? null);
+      if (read !== null) {
+        const catalog = catalogFromRows({ database: entry.database, version: ++this.#version }, read.rows);
+        entry.loaded = { catalog, fingerprint: read.fingerprint };
       }
       if (entry.loaded !== null) entry.catalog = entry.outdated ? this.#distrusted(entry.loaded.catalog) : entry.loaded.catalog;
       if (entry.failures > 0) this.#log('info', 'catalog_loaded', entry);
@@ -202,26 +214,33 @@ export class CatalogLoader {
       if (entry.failures === 0) this.#log('warn', 'catalog_not_loaded', entry, { detail, hint: HINT });
       entry.failures++;
       return Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * entry.failures);
+    } finally {
+      entry.restsUntilMs = clock.now() + REST * (clock.now() - beganMs);
+    }
+  }
+
+  /** Asks one node after the other: a replica cancels a look that has been in the way of its replay for too long. */
+  async #readFrom(
+    [node, ...others]: readonly BackendView[],
+    database: string,
+    known: string | null,
+  ): Promise<ReadCatalog | null> {
+    assert(node !== undefined, 'there is somebody to ask');
+    try {
+      const client = await connectPg({ ...this.#options.login, host: node.host, port: node.port, database });
+      try {
+        return await readCatalog(client, known);
+      } finally {
+        void client.end().catch(() => undefined);
+      }
+    } catch (error) {
+      if (others.length === 0) throw error;
+      return await this.#readFrom(others, database, known);
     }
   }
 
   #log(level: LogLevel, event: string, { database }: Entry, fields: LogFields = {}): void {
     this.#options.telemetry.log(level, event, { database: fromWireText(database) ?? database, ...fields });
-  }
-
-  /** Null while there is nobody to ask, or for a name that no connection of ours could ask for. */
-  async #connect(database: string): Promise<Client | null> {
-    const name = fromWireText(database);
-    if (name === null) return null;
-    const connect = ({ host, port }: BackendView) => connectPg({ ...this.#options.login, host, port, database: name });
-    const replica = await this.#freshReplica(this.#options.clock.now());
-    const { primary, backends } = this.#options.topology.current();
-    const backend = primary === null ? undefined : backends[primary];
-    if (replica === undefined) return backend === undefined ? null : await connect(backend);
-    return await connect(replica).catch((error: unknown) => {
-      if (backend === undefined) throw error;
-      return connect(backend);
-    });
   }
 
   /** One that contains everything that was there at `fenceMs`, perhaps after a wait; undefined when there is none. */

@@ -172,15 +172,29 @@ it('a replica that refuses is left for the primary', async () => {
   expect(catalogs.events).toEqual([]);
 });
 
+it('what a replica cancels is asked of the primary', async () => {
+  await using cluster = await startCluster({ replicas: 1, settings: { log_connections: 'all', log_line_prefix: '%a ' } });
+  using monitoring = await monitored(cluster);
+  const [replica] = cluster.replicas;
+  await replica?.query("ALTER SYSTEM SET statement_timeout = '1ms'");
+  await replica?.query('SELECT pg_reload_conf()');
+  while (!replica?.log(100).includes('"statement_timeout" changed')) await sleep(5);
+  using catalogs = loading('postgres', monitoring.monitor);
+  await catalogs.until('postgres', 'loaded', (catalog) => catalog.loaded);
+  expect(replica.log(100)).toContain('pgweir catalog ERROR');
+  expect(catalogs.events).toEqual([]);
+});
+
 async function monitored({ nodes }: Cluster): Promise<{ readonly monitor: Monitor } & Disposable> {
   const monitor = new Monitor({
     backends: nodes.map(({ name, host, port }) => ({ name, host, port, weight: 1 })),
-    settings: { intervalMs: 100, idleIntervalMs: 1_000, observationLifeMs: 5_000, maxLagMs: 60_000, maxLagBytes: null },
+    settings: { intervalMs: 100, idleIntervalMs: 1_000, observationLifeMs: 60_000, maxLagMs: 60_000, maxLagBytes: null },
     clock: realClock,
     telemetry: silentTelemetry,
     createProber: ({ host, port }, report) =>
       new BackendProber({ ...LOGIN, host, port, database: 'postgres', applicationName: 'pgweir monitor' }, realClock, report),
   });
   await monitor.start();
+  while (monitor.current().backends.some(({ problem }) => problem !== null)) await sleep(5);
   return { monitor, [Symbol.dispose]: () => monitor.stop() };
 }
