@@ -20,7 +20,8 @@ beforeAll(async () => {
     CREATE FUNCTION says_stable() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN txid_current()::text::numeric % 1; END';
     CREATE ROLE repeats LOGIN; ALTER ROLE repeats SET default_transaction_isolation = 'repeatable read'`);
   await cluster.waitForReplay();
-  pgweir = await startPgweir(cluster, 'routing: { transactions: optimistic }');
+  // A read waits for the replica, however busy the machine is.
+  pgweir = await startPgweir(cluster, 'routing: { transactions: optimistic, fence_wait: 10s }');
   primary = cluster.primary.port;
   replica = cluster.replicas[0]?.port ?? 0;
 });
