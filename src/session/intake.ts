@@ -119,9 +119,9 @@ export class Intake {
       return;
     }
     this.#piecesPass = false;
-    if (this.#skipping && framer.type !== FRONTEND.sync && framer.type !== FRONTEND.terminate) return;
-    this.#heldBack = mustWait(this.#state, framer);
-    if (this.#heldBack) return;
+    const skipped = this.#skipping && framer.type !== FRONTEND.sync && framer.type !== FRONTEND.terminate;
+    this.#heldBack = !skipped && mustWait(this.#state, framer);
+    if (skipped || this.#heldBack) return;
     this.#owner.busy();
     const { works } = this.#state;
     if (works.length > 0 && works[works.length - 1]?.copyOpen === true && !isCopyMessage(framer.type)) {

@@ -220,6 +220,29 @@ describe('a Flush', () => {
     client.send(query('SELECT 2'));
     expect(resultOf(await client.receiveUntilReady()).rows).toEqual([['2']]);
   });
+
+  const describes = (name: string) => clientMessage('Describe', 'S', name);
+  test('behind what was only prepared leaves the next statement free to go where it belongs', async () => {
+    using client = await connect();
+    client.send(parse('read', 'SELECT 1 FROM notes WHERE false'), describes('read'), clientMessage('Flush'));
+    expect(names(await client.receive(3))).toBe('ParseComplete ParameterDescription RowDescription');
+    expect((await client.query('INSERT INTO notes VALUES (16)')).tags).toEqual(['INSERT 0 1']);
+    client.send(parse('write', 'INSERT INTO notes VALUES (16)'), describes('write'), clientMessage('Flush'));
+    expect(names(await client.receive(3))).toBe('ParseComplete ParameterDescription NoData');
+    client.send(bind('read'), execute, bind('write'), execute, sync);
+    expect(resultOf(await client.receiveUntilReady()).tags).toEqual(['SELECT 0', 'INSERT 0 1']);
+  });
+
+  test('behind what was only prepared keeps no connection', async () => {
+    using client = await connect();
+    for (const text of ['SELECT 1', 'INSERT INTO notes VALUES (17)']) {
+      client.send(parse(text, text), clientMessage('Flush'));
+      await client.receive(1);
+    }
+    using other = await connect();
+    expect((await other.query('INSERT INTO notes VALUES (17)')).tags).toEqual(['INSERT 0 1']);
+    expect((await other.query('SELECT 2')).rows).toEqual([['2']]);
+  });
 });
 
 describe('what is only prepared', () => {
