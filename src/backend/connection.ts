@@ -68,6 +68,8 @@ export class BackendConnection implements LedgerOwner {
   holder: ConnectionHolder | null = null;
   /** Number of its latest lease. */
   lease = 0;
+  /** Number of the latest lease in which a sequence may have been advanced: currval() and lastval() are of that one. */
+  sequenceLease = -1;
   /** Called when the connection ends while nobody holds it. */
   onIdleLoss: () => void = () => undefined;
   /** A function may have changed settings of which `settings` knows nothing: not to be handed on before they are reset. */

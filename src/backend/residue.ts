@@ -12,12 +12,11 @@ export const STATEMENT_PREFIX = 'pgweir_';
 /**
  * Asks a connection that is outside a transaction what is left on it. One row of six flags (`t`/`f`), then, when `settings`
  * are wanted, a second query for the settings that were changed in the session.
- * Sources: system views pg_locks, pg_cursors, pg_prepared_statements; functions pg_my_temp_schema, pg_listening_channels.
+ * Whatever is in a schema depends on it. Sources: pg_depend; system views pg_locks, pg_cursors, pg_prepared_statements; functions pg_my_temp_schema, pg_listening_channels.
  */
 export const RESIDUE_QUERY = `SELECT
- pg_catalog.pg_my_temp_schema() <> 0 AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema()
-   UNION ALL SELECT FROM pg_catalog.pg_proc WHERE pronamespace = pg_catalog.pg_my_temp_schema()
-   UNION ALL SELECT FROM pg_catalog.pg_type WHERE typnamespace = pg_catalog.pg_my_temp_schema()),
+ EXISTS (SELECT FROM pg_catalog.pg_depend
+   WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = pg_catalog.pg_my_temp_schema()),
  EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory'),
  EXISTS (SELECT FROM pg_catalog.pg_listening_channels()),
  EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable),

@@ -35,17 +35,20 @@ export class Leases {
     if (wish === 'new') return null;
 
     const member = this.#pool(backend).pool.take(this.#partition, ({ connection }) => {
-      if (wish === 'no temporary schema' && connection.hasTemporarySchema) return 'not';
-      return connection.settings === settings ? 'best' : 'well';
+      if (wish === 'no temporary schema' && connection.hasTemporarySchema) return 0;
+      // Left alone if possible: whoever advanced a sequence there last may ask for currval().
+      const isQuiet = connection.sequenceLease !== connection.lease;
+      if (connection.settings === settings) return isQuiet ? 4 : 2;
+      return isQuiet ? 3 : 1;
     });
     return member === null ? null : this.#lend(member.connection);
   }
 
-  /** Lends a connection again if nobody had it since the lease of this number. */
+  /** Lends a connection again if it is idle and nobody has advanced a sequence there since the lease of this number. */
   takeAgain(connection: BackendConnection, lease: number): boolean {
     const pool = this.#pool(connection.backend);
     const member = pool.memberOf(connection);
-    if (member === null || connection.lease !== lease || !pool.pool.takeThis(member)) return false;
+    if (member === null || connection.sequenceLease !== lease || !pool.pool.takeThis(member)) return false;
     this.#lend(connection);
     return true;
   }
@@ -80,6 +83,15 @@ export class Leases {
 
   discard(connection: BackendConnection): void {
     this.#return(connection, true);
+  }
+
+  /** Somebody of this partition has asked for currval() or lastval(): their values are to be kept from now on. */
+  get sequenceValuesAsked(): boolean {
+    return this.#partition.sequenceValuesAsked;
+  }
+
+  noteSequenceValuesAsked(): void {
+    this.#partition.sequenceValuesAsked = true;
   }
 
   load(backend: number): number {

@@ -22,6 +22,8 @@ export class Partition {
   /** What the last client that logged in has proven; used to open connections. */
   credential: Credential;
   applicationName: string;
+  /** Its clients ask for currval() or lastval(). */
+  sequenceValuesAsked = false;
   /** What a backend reported at the last login of this partition; null before the first. */
   reported: ReadonlyMap<string, string> | null = null;
 

@@ -56,8 +56,9 @@ interface Waiting<K, M> {
   ended: boolean;
 }
 
-/** How an idle member suits who asks for one. */
-export type Suits = 'not' | 'well' | 'best';
+/** How well an idle member suits who asks for one; 0: not at all. */
+export type Suits = 0 | 1 | 2 | 3 | 4;
+const MOST_SUITABLE: Suits = 4;
 
 /** How long another kind's waiter may be passed by. Ours: about ten times what opening a connection takes. */
 const FAIRNESS_MS = 100;
@@ -114,19 +115,19 @@ export class Pool<K, M extends PoolMember<K>> {
     this.#limits = limits;
   }
 
-  /** Lends an idle member of the kind at once, or returns null: one that suits best or, without such a one, that suits. */
+  /** Lends the idle member of the kind that suits best, of equals the one given back last; null when none suits. */
   take(kind: K, suits: (member: M) => Suits): M | null {
     const idle = this.#idle;
     let found = -1;
+    let best = 0;
     for (let index = idle.length - 1; index >= 0; index--) {
       const member = idle[index] as M;
       if (member.kind !== kind || !member.usable) continue;
-      const how = suits(member);
-      if (how === 'best') {
-        found = index;
-        break;
-      }
-      if (how === 'well' && found === -1) found = index;
+      const here = suits(member);
+      if (here <= best) continue;
+      best = here;
+      found = index;
+      if (here === MOST_SUITABLE) break;
     }
     if (found === -1) return null;
     const member = idle[found] as M;

@@ -58,6 +58,23 @@ export class Aftermath {
     return lost;
   }
 
+  /** What the work means for currval() and lastval(). `areAsked`: clients like this one ask for them. */
+  noteSequence(work: Work, connection: BackendConnection, areAsked: boolean): void {
+    const advances = work.facts.some(mayAdvanceSequence);
+    if (advances) {
+      connection.sequenceLease = connection.lease;
+      this.#state.lastSequence = { connection, lease: connection.lease };
+    }
+    const asks = work.facts.some(({ sessionState }) => sessionState === 'sequence value');
+    if (areAsked && (advances || asks) && this.#state.lastSequence?.connection === connection) this.#pin('sequence value');
+  }
+
+  /** The connection is gone, or its session is: nobody else minds what was kept there for the session's sake alone. */
+  letGo(): void {
+    this.settleCounters(true);
+    this.#unpin('sequence value');
+  }
+
   /**
    * Lifts the pin of a session that has not looked at the counters of its process for long, or whose process is `gone`:
    * nothing but they were kept there.
@@ -165,7 +182,7 @@ export class Aftermath {
         for (const name of ['role', 'session_authorization']) this.#reset(name, true, connection);
         connection.forgetStatements();
         state.statements.clearNamed();
-        this.#unpin('activity counters');
+        this.#discardedAll();
         this.#askResidue = state.pinned;
         return true;
       default:
@@ -198,8 +215,12 @@ export class Aftermath {
       else if (risk === 'unknown') {
         this.#askAllSettings = true;
         this.#askResidue = true;
-      } else if (risk === 'process state' || risk === 'library') this.#pin('process state');
-      else if (risk !== 'sequence value') this.#askResidue = true;
+      } else if (risk === 'process state') this.#pin('process state');
+      else if (risk === 'library') {
+        this.#pin('process state');
+        // It takes settings away that bear its name and that it does not know.
+        this.#askAllSettings = true;
+      } else if (risk !== 'sequence value') this.#askResidue = true;
       if (risk === 'advisory lock') this.#mayHoldLock = true;
     }
     for (const name of facts.settings) this.#touch(name);
@@ -221,8 +242,9 @@ export class Aftermath {
         return;
       case 'discard':
         this.#askResidue = true;
+        if (statement.target === 'sequences') this.#forgetSequences();
         if (statement.target !== 'all') return;
-        this.#unpin('activity counters');
+        this.#discardedAll();
         this.#touchEverything();
         this.#forgetStatements(connection);
         return;
@@ -303,8 +325,8 @@ export class Aftermath {
     const { residue, hasTemporarySchema } = read;
     connection.hasTemporarySchema = hasTemporarySchema;
     for (const reason of [...this.#state.pins]) {
-      if (reason === 'process state' || reason === 'activity counters') continue;
-      if (reason === 'state unknown' || !residue.has(reason)) this.#unpin(reason);
+      const isStill = NOT_ASKED_FOR.has(reason) || (residue as ReadonlySet<PinReason>).has(reason);
+      if (!isStill) this.#unpin(reason);
     }
     for (const reason of residue) this.#pin(reason);
     return true;
@@ -321,6 +343,16 @@ export class Aftermath {
     this.#measures.pins.inc(reason);
   }
 
+  #discardedAll(): void {
+    this.#unpin('activity counters');
+    this.#forgetSequences();
+  }
+
+  #forgetSequences(): void {
+    this.#unpin('sequence value');
+    this.#state.lastSequence = null;
+  }
+
   #unpin(reason: PinReason): void {
     if (this.#state.pins.delete(reason)) this.#measures.unpins.inc(reason);
   }
@@ -333,8 +365,17 @@ export class Aftermath {
   }
 }
 
+/** No question tells whether they are still there. */
+const NOT_ASKED_FOR: ReadonlySet<PinReason> = new Set(['process state', 'activity counters', 'sequence value']);
+
 /** Counts are in the views this long after, at the latest. Source: PGSTAT_MAX_INTERVAL, pgstat.c. */
 const COUNTERS_WATCHED_MS = 60_000;
+
+/** Also a default, a trigger or a function may. */
+function mayAdvanceSequence({ effect, reason, residue }: Facts): boolean {
+  if (effect === 'read') return false;
+  return reason === 'data modification' || residue.has('sequence value') || residue.has('unknown');
+}
 
 /** What SET SESSION CHARACTERISTICS changes. */
 const CHARACTERISTICS = ['default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable'];

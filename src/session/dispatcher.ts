@@ -11,6 +11,7 @@ import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import { wishFor } from './lease-wish.ts';
+import { mayRestoreElsewhere } from './losses.ts';
 import { beginningOf, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, LeaseWaiter, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
@@ -148,7 +149,8 @@ export class Dispatcher {
 
   /** The session keeps the active connection when it is not needed any more. */
   get keeps(): boolean {
-    return this.#state.pinned || (this.#options.sessionPool && this.#state.activeIsPrimary);
+    const { pinned, activeIsPrimary, keepsSequences } = this.#state;
+    return pinned || (activeIsPrimary && (this.#options.sessionPool || keepsSequences));
   }
 
   /** Gives the active connection back, to the pool or to the session's keeping. */
@@ -169,7 +171,6 @@ export class Dispatcher {
       state.homeIsPrimary = state.activeIsPrimary;
       return;
     }
-    if (state.activeIsPrimary) state.lastOfPrimary = { connection, lease: connection.lease };
     connection.holder = null;
     this.#leases.give(connection);
   }
@@ -178,7 +179,7 @@ export class Dispatcher {
   releaseHome(): void {
     const state = this.#state;
     const home = state.home;
-    if (home === null || state.pinned || this.#options.sessionPool) return;
+    if (home === null || state.pinned || state.keepsSequences || this.#options.sessionPool) return;
     state.home = null;
     if (home === state.active) return;
     home.holder = null;
@@ -245,20 +246,22 @@ export class Dispatcher {
     if (home !== null) {
       this.#activate(home, true);
       this.#send(work, home);
-    } else if (work.facts.some(({ sessionState }) => sessionState === 'sequence value')) this.#whereItRanLast(work);
-    else if (primary === null) {
-      this.#refuse(work, noPrimary());
-    } else this.#lease(work, primary, true);
+    } else if (primary === null) this.#refuse(work, noPrimary());
+    else if (work.facts.some(({ sessionState }) => sessionState === 'sequence value')) this.#whereSequencesAre(work, primary);
+    else this.#lease(work, primary, true);
   }
 
-  #whereItRanLast(work: Work): void {
-    const last = this.#state.lastOfPrimary;
-    if (last !== null && this.#leases.takeAgain(last.connection, last.lease)) {
-      this.#activate(last.connection, true);
-      this.#send(work, last.connection);
-      return;
-    }
-    this.#refuse(work, noSequenceValue());
+  /** Where the session advanced a sequence; if it never did, PostgreSQL is to say so in a process where nobody did. */
+  #whereSequencesAre(work: Work, primary: number): void {
+    this.#leases.noteSequenceValuesAsked();
+    const { lastSequence } = this.#state;
+    if (lastSequence === null) {
+      work.wantsNew = true;
+      this.#lease(work, primary, true);
+    } else if (this.#leases.takeAgain(lastSequence.connection, lastSequence.lease)) {
+      this.#activate(lastSequence.connection, true);
+      this.#send(work, lastSequence.connection);
+    } else this.#refuse(work, noSequenceValue());
   }
 
   #toReplica(work: Work, intent: Route, waited: boolean): void {
@@ -302,7 +305,7 @@ export class Dispatcher {
   }
 
   #lease(work: Work, backend: number, primary: boolean): void {
-    const wish = primary ? wishFor(work, this.#state.settings) : 'any';
+    const wish = wishFor(work, this.#state.settings, primary);
     const connection = this.#leases.take(backend, this.#state.settings, wish);
     if (connection !== null) {
       this.#activate(connection, primary);
@@ -447,12 +450,11 @@ export class Dispatcher {
     this.#leases.discard(connection);
   }
 
-  /** A replica may lack what the primary has, such as the library of a setting. Nothing of the work was sent. */
+  /** Nothing of the work was sent. */
   #settingsFailed(work: Work): void {
     const { mode, activeIsPrimary } = this.#state;
-    if (mode === 'split' && !activeIsPrimary && !work.primaryOnly) {
+    if (mayRestoreElsewhere(work, mode === 'split' && !activeIsPrimary)) {
       this.#measures.retries.inc('settings');
-      work.primaryOnly = true;
       this.#choose(work, true);
     } else this.#refuse(work, new OperationalError('session_settings', 'could not restore the settings of the session'));
   }

@@ -7,7 +7,9 @@ import type { Work } from './work.ts';
  * activity, and that a temporary schema was made (current_schema() names it then, and PREPARE TRANSACTION refuses to go on
  * only where it is made).
  */
-export function wishFor(work: Work, settings: SettingsSet): LeaseWish {
+export function wishFor(work: Work, settings: SettingsSet, primary: boolean): LeaseWish {
+  if (work.wantsNew) return 'new';
+  if (!primary) return 'any';
   let wish: LeaseWish = settings.entries.get('search_path')?.includes('pg_temp') === true ? 'no temporary schema' : 'any';
   for (const { residue, sessionState } of work.facts) {
     if (residue.size > 0 && residue.has('activity counters')) return 'new';

@@ -44,6 +44,18 @@ export function endsTransaction(work: Work): boolean {
   return ends !== undefined && !('chain' in ends && ends.chain);
 }
 
+/**
+ * The settings of the session could not be restored on a connection. Notes where the work is to be tried next, if there is
+ * such a place: a replica may lack what the primary has, such as the library of a setting; and a process in which a library
+ * was loaded by others refuses settings of its name that are none of its own (reserved prefix, guc.c).
+ */
+export function mayRestoreElsewhere(work: Work, onSplitReplica: boolean): boolean {
+  if (onSplitReplica && !work.primaryOnly) work.primaryOnly = true;
+  else if (!work.wantsNew) work.wantsNew = true;
+  else return false;
+  return true;
+}
+
 /** What the client may know of an error that kept a work from its backend. */
 export function reportable(error: Error): ReportableError | Buffer {
   if (error instanceof OperationalError) return error;

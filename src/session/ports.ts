@@ -32,7 +32,7 @@ export type LeaseWish = 'any' | 'no temporary schema' | 'new';
 export interface LeasePort {
   /** A connection that is free now, with these settings if there is one. */
   take(backend: number, settings: SettingsSet, wish: LeaseWish): BackendConnection | null;
-  /** Lends a connection again if nobody had it since the lease of this number. */
+  /** Lends a connection again if it is idle and nobody has advanced a sequence there since the lease of this number. */
   takeAgain(connection: BackendConnection, lease: number): boolean;
   /** Waits for one; returns how to give up waiting. */
   wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void;
@@ -44,6 +44,9 @@ export interface LeasePort {
   abandon(connection: BackendConnection): void;
   /** Gives a connection back that must not be used again. */
   discard(connection: BackendConnection): void;
+  /** Clients like this one have asked for currval() or lastval(). */
+  readonly sequenceValuesAsked: boolean;
+  noteSequenceValuesAsked(): void;
   /** Work under way on a backend, for balancing. */
   load(backend: number): number;
 }

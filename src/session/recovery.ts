@@ -2,7 +2,7 @@ import { decodeErrorFields, type ReportableError } from '../protocol/error-respo
 import type { Measures } from '../util/measures.ts';
 import type { Aftermath } from './aftermath.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { connectionLostError, endsTransaction, lossOf, reportable } from './losses.ts';
+import { connectionLostError, endsTransaction, lossOf, mayRestoreElsewhere, reportable } from './losses.ts';
 import type { Names } from './names.ts';
 import { leaveReplica } from './optimism.ts';
 import type { Outbox } from './outbox.ts';
@@ -105,9 +105,8 @@ export class Recovery {
   /** What was to go ahead of the work failed, and with it the work; its connection is not to be used again. */
   preludeFailed(work: Work, error: Buffer, onReplica: boolean): void {
     const { state, measures, outbox } = this.#parts;
-    if (onReplica && state.mode === 'split' && !work.primaryOnly) {
+    if (mayRestoreElsewhere(work, onReplica && state.mode === 'split')) {
       measures.retries.inc('settings');
-      work.primaryOnly = true;
       this.#runAgain(work);
       state.optimistic = null;
       state.deferred = work.begins;

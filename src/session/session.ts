@@ -183,7 +183,7 @@ export class Session implements ConnectionHolder {
     if (wasActive && this.#aftermath.lost(state.transaction === 'open' || state.transaction === 'failed')) {
       state.pins.add('state unknown');
     }
-    if (connection === state.home || wasActive) this.#aftermath.settleCounters(true);
+    if (connection === state.home || wasActive) this.#aftermath.letGo();
     const wasPinned = state.pinned && (connection === state.home || wasActive);
     // What was under way there may have been committed: whatever is read from now on must not be older.
     if (wasActive && state.activeIsPrimary) state.lastPrimaryMs = this.#parts.clock.now();
@@ -375,7 +375,10 @@ export class Session implements ConnectionHolder {
     if (failed) this.#names.takeBack(work);
     else this.#names.confirm(work);
     if (failed && work.endsInFlush) this.#intake.skipToSync();
-    if (connection !== null) this.#aftermath.note(work, connection, failed, work.autocommit && idle);
+    if (connection !== null) {
+      this.#aftermath.note(work, connection, failed, work.autocommit && idle);
+      if (state.activeIsPrimary) this.#aftermath.noteSequence(work, connection, this.#parts.leases.sequenceValuesAsked);
+    }
     this.#account(work, now, failed);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
     if (idle && this.#own.followsTransaction) {

@@ -46,6 +46,7 @@ export class Settling {
   /** The client has gone: what it `held` is given back, cleaned or closed. `mayBeCut`: some of it waits for a slow client. */
   leave(held: { readonly active: BackendConnection | null; readonly home: BackendConnection | null }, mayBeCut: boolean): void {
     const { state, aftermath, intake, leases } = this.#parts;
+    aftermath.letGo();
     const clean = state.works.length === 0 && state.transaction === 'idle' && !state.settling && !aftermath.due;
     for (const connection of new Set([held.active, held.home])) {
       if (connection === null) continue;

@@ -17,10 +17,11 @@ export type TransactionState = 'idle' | 'deferred' | 'open' | 'failed';
 
 /**
  * Why a session keeps its connection between transactions. `activity counters`: it looks at what PostgreSQL counts (pg_stat_*
- * views), which is counted process by process, so that its own activity would be missing. `process state` is what can neither be asked for nor taken away
+ * views), which is counted process by process, so that its own activity would be missing. `sequence value`: clients like it
+ * ask for currval() and lastval(); of all reasons it alone does not keep reads from replicas. `process state` is what can neither be asked for nor taken away
  * (LOAD, setseed, replication origins): it lasts until the client leaves, and then the connection is closed.
  */
-export type PinReason = Residue | 'activity counters' | 'state unknown' | 'process state';
+export type PinReason = Residue | 'sequence value' | 'activity counters' | 'state unknown' | 'process state';
 
 export type ListenMode = 'split' | 'read-only';
 
@@ -60,8 +61,8 @@ export class SessionState {
   spoilt = false;
   readonly pins = new Set<PinReason>();
 
-  /** The last lease of the primary, while it may be taken up again: `currval` is answered there, or nowhere. */
-  lastOfPrimary: { readonly connection: BackendConnection; readonly lease: number } | null = null;
+  /** Where the session last advanced a sequence, in which lease: `currval` is answered there, or nowhere. */
+  lastSequence: { readonly connection: BackendConnection; readonly lease: number } | null = null;
 
   /** Works that were sent and not answered, oldest first. */
   readonly works: Work[] = [];
@@ -96,6 +97,11 @@ export class SessionState {
 
   /** The session must stay on its connection, whatever a statement would allow. */
   get pinned(): boolean {
-    return this.pins.size > 0;
+    return this.pins.size > (this.keepsSequences ? 1 : 0);
+  }
+
+  /** The session keeps its connection of the primary for what it asks there, and reads elsewhere. */
+  get keepsSequences(): boolean {
+    return this.pins.has('sequence value');
   }
 }

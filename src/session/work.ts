@@ -73,6 +73,8 @@ export class Work {
   readonly failedOn: number[] = [];
   /** A standby refused it: only the primary will do. */
   primaryOnly = false;
+  /** No connection that others had will do. */
+  wantsNew = false;
   /** The last attempt failed in a way that allows another, or stood behind one that did. */
   again = false;
   /** Why, for the one that failed. */

@@ -74,3 +74,34 @@ test('who looks at the counters of the server is counted as a session there, as 
     expect(await first(client, sessions)).toBeGreaterThan(Number(before));
   });
 });
+
+test('lastval is refused, rather than of another session, where a first one comes too late', async () => {
+  await cluster.primary.query('CREATE SEQUENCE tickets');
+  await withClient(async (client) => {
+    await client.query("SELECT nextval('tickets')");
+    await withClient((other) => other.query("SELECT nextval('tickets')"));
+    await expect(client.query('SELECT lastval()')).rejects.toMatchObject({
+      code: '55000',
+      hint: expect.stringMatching(/RETURNING/),
+    });
+    // From now on they are kept.
+    await client.query("SELECT nextval('tickets')");
+    expect(Number(await first(client, 'SELECT lastval()'))).toBe(3);
+  });
+  await expectWholePools(pgweir, cluster);
+});
+
+test('a setting that a loaded library refuses is restored in a process without it', async () => {
+  await using fresh = await startPgweir(cluster, 'pool: { max_per_backend: 1 }');
+  const client = await connectPg(fresh.port);
+  // Nobody has loaded plpgsql there: to that process the name is as good as any.
+  await client.query("SET plpgsql.no_such_setting = 'x'");
+  const other = await connectPg(fresh.port);
+  await other.query('DO $$ BEGIN PERFORM 1; END $$');
+  await other.end();
+  await client.query('INSERT INTO looked_at VALUES (1)');
+  await client.query('BEGIN READ WRITE');
+  expect(await first(client, 'SHOW plpgsql.no_such_setting')).toBe('x');
+  await client.query('COMMIT');
+  await client.end();
+});

@@ -144,10 +144,6 @@ export const DEVIATIONS: readonly { readonly why: string; readonly told: Convers
     told: conversation('the portal of BEGIN', [...run('BEGIN'), ready, describePortal(), sync, ready]),
   },
   {
-    why: 'currval and lastval are refused in other words where the session has not used the sequence on its connection',
-    told: conversation('currval of nothing', ...queries("SELECT currval('numbers')")),
-  },
-  {
     why: 'names are not checked against the encoding, since PostgreSQL never gets to see them',
     told: conversation('a name that is no UTF-8', [parse('\xff', 'SELECT 1'), sync, ready]),
   },

@@ -509,6 +509,7 @@ export const STATE: readonly Conversation[] = [
       'SELECT lastval()',
     ),
   ),
+  conversation('currval of nothing', ...queries("SELECT currval('numbers')", 'SELECT lastval()')),
   conversation(
     'LISTEN, and a notification of its own',
     ...queries(

@@ -53,7 +53,7 @@ class Bench {
   }
 
   take(kind: string): Member | null {
-    return this.pool.take(kind, () => 'well');
+    return this.pool.take(kind, () => 1);
   }
 
   #open(kind: string): Promise<Member> {
@@ -124,8 +124,8 @@ describe('members', () => {
     bench.pool.give(second);
     expect(bench.take('a')).toBe(second);
     bench.pool.give(second);
-    expect(bench.pool.take('a', ({ id }) => (id === first.id ? 'best' : 'well'))).toBe(first);
-    expect(bench.pool.take('a', () => 'not')).toBeNull();
+    expect(bench.pool.take('a', ({ id }) => (id === first.id ? 4 : 1))).toBe(first);
+    expect(bench.pool.take('a', () => 0)).toBeNull();
     expect(bench.pool.takeThis(second)).toBe(true);
     expect(bench.pool.takeThis(second)).toBe(false);
   });
