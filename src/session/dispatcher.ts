@@ -11,7 +11,7 @@ import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import { wishFor } from './lease-wish.ts';
-import { mayRestoreElsewhere } from './losses.ts';
+import { mayRestoreElsewhere, stateLostError } from './losses.ts';
 import { beginningOf, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, LeaseWaiter, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
@@ -28,6 +28,8 @@ export interface DispatcherOwner {
   resumed(): void;
   /** The active connection was made ready for a work that is not wanted any more. */
   abandoned(): void;
+  /** The connection that the session was pinned to is gone: the session ends with this error. */
+  stateLost(error: OperationalError): void;
   /** What came from elsewhere than the session's own events has failed by a defect of ours. */
   broken(error: unknown): void;
 }
@@ -452,8 +454,9 @@ export class Dispatcher {
 
   /** Nothing of the work was sent. */
   #settingsFailed(work: Work): void {
-    const { mode, activeIsPrimary } = this.#state;
-    if (mayRestoreElsewhere(work, mode === 'split' && !activeIsPrimary)) {
+    const { mode, activeIsPrimary, pinned, pins } = this.#state;
+    if (pinned) this.#owner.stateLost(stateLostError(pins));
+    else if (mayRestoreElsewhere(work, mode === 'split' && !activeIsPrimary)) {
       this.#measures.retries.inc('settings');
       this.#choose(work, true);
     } else this.#refuse(work, new OperationalError('session_settings', 'could not restore the settings of the session'));

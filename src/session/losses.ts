@@ -26,6 +26,13 @@ export function connectionLostError(detail: string | undefined): OperationalErro
   return new OperationalError('backend_lost', 'the connection to the server was lost', detail === undefined ? {} : { detail });
 }
 
+/** The session's connection is gone, and with it what it was pinned for. */
+export function stateLostError(pins: ReadonlySet<string>): OperationalError {
+  return new OperationalError('session_state_lost', 'the connection to the server was lost, and with it state of the session', {
+    detail: `The session depended on its connection: ${[...pins].join(', ')}.`,
+  });
+}
+
 /** What a client is told whose work was under way on a connection that was lost; `inside` a transaction or by itself. */
 export function lossOf(work: Work, inside: boolean, detail: string | undefined): OperationalError {
   const commits = work.facts.some(({ statements }) =>

@@ -2,6 +2,7 @@ import type { Segment, SegmentSink } from '../backend/exchange.ts';
 import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
 import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields } from '../protocol/error-response.ts';
+import type { StatementFacts } from '../sql/facts.ts';
 import type { Measures } from '../util/measures.ts';
 import type { ClientPort } from './ports.ts';
 import type { SessionState } from './state.ts';
@@ -35,6 +36,8 @@ export class Replies implements SegmentSink {
   readonly #owner: RepliesOwner;
   readonly #measures: Measures;
   readonly #maxHeldBytes: number;
+  /** What the client was told last of settings that connections do not begin with as the session does; at first its own. */
+  readonly #told = new Map<string, string>();
 
   constructor(state: SessionState, client: ClientPort, owner: RepliesOwner, measures: Measures, maxHeldBytes: number) {
     this.#state = state;
@@ -53,7 +56,13 @@ export class Replies implements SegmentSink {
     }
     this.#releaseHeld(work);
     work.streamed = true;
-    this.#client.send(slice, start, end);
+    const untold = final && this.#told.size > 0 && !segment.failed ? this.#untold(work, slice[end - 1]) : null;
+    if (untold === null) this.#client.send(slice, start, end);
+    else {
+      this.#client.send(slice, start, end - READY_BYTES);
+      this.#client.send(untold, 0, untold.length);
+      this.#client.send(slice, end - READY_BYTES, end);
+    }
   }
 
   error(segment: Segment, slice: Buffer, start: number, end: number): void {
@@ -85,14 +94,19 @@ export class Replies implements SegmentSink {
 
   /**
    * `in_hot_standby` is what the listener says, whatever node the session happens to be on. Behind a RESET the connection
-   * reports the application's name that it was opened with, which may be another's.
+   * reports the application's name that it was opened with, which may be another's; the client is told its own, if that is
+   * news.
    */
   parameter(segment: Segment, name: string, value: string): boolean | Buffer {
     if (name === 'in_hot_standby') return false;
     const own = this.#state.baseSettings.entries.get(name);
+    if (own === undefined) return true;
     const login = this.#state.active?.loginSettings.entries.get(name);
-    if (own === undefined || own === login || value !== login || !resets(segment.work as Work)) return true;
-    return encodeParameterStatus(name, own);
+    const present = own !== login && value === login && resets(segment.work as Work, name) ? own : value;
+    const known = this.#told.get(name) ?? own;
+    this.#told.set(name, present);
+    if (present === value) return true;
+    return present !== known && encodeParameterStatus(name, present);
   }
 
   ready(segment: Segment, status: number): void {
@@ -112,6 +126,23 @@ export class Replies implements SegmentSink {
     if (segment.mode !== 'forward') return;
     segment.script?.undoRest();
     this.#owner.workLost(segment.work as Work);
+  }
+
+  /**
+   * What the connection does not report because it began with what the session is only now reset from. Inside a transaction
+   * nothing is said: the RESET may yet be rolled back.
+   */
+  #untold(work: Work, status: number | undefined): Buffer | null {
+    const statement = work.onlyStatement;
+    if (statement === null || status !== TRANSACTION_STATUS.idle) return null;
+    for (const [name, told] of this.#told) {
+      const own = this.#state.baseSettings.entries.get(name);
+      if (own === undefined || own === told || told !== this.#state.active?.loginSettings.entries.get(name)) continue;
+      if (!resetsOne(statement, name)) continue;
+      this.#told.set(name, own);
+      return encodeParameterStatus(name, own);
+    }
+    return null;
   }
 
   /** Sends what was held back: the reply has become too long, or will not be repeated. */
@@ -182,16 +213,25 @@ function changesSession(work: Work): boolean {
   return work.facts.some(({ statements }) => statements.some(({ kind }) => CHANGES_SESSION.has(kind)));
 }
 
-function resets(work: Work): boolean {
-  return work.facts.some(({ statements }) =>
-    statements.some(
-      (statement) =>
-        statement.kind === 'reset' ||
-        statement.kind === 'reset all' ||
-        statement.kind === 'discard' ||
-        (statement.kind === 'set' && statement.toDefault),
-    ),
-  );
+const READY_BYTES = 6;
+
+function resets(work: Work, name: string): boolean {
+  return work.facts.some(({ statements }) => statements.some((statement) => resetsOne(statement, name)));
+}
+
+function resetsOne(statement: StatementFacts, name: string): boolean {
+  switch (statement.kind) {
+    case 'reset':
+      return statement.name === name;
+    case 'set':
+      return statement.toDefault && statement.name === name;
+    case 'reset all':
+      return true;
+    case 'discard':
+      return statement.target === 'all';
+    default:
+      return false;
+  }
 }
 
 /** PostgreSQL has lost its place in what the client says: in COPY data it met another message. */

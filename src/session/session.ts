@@ -9,7 +9,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { Here } from './here.ts';
 import { Intake, type IntakeOwner } from './intake.ts';
 import { readyFor } from './local-answers.ts';
-import { resetsAll, rollsBack } from './losses.ts';
+import { resetsAll, rollsBack, stateLostError } from './losses.ts';
 import { Names } from './names.ts';
 import { changesNames, isAnswerDue } from './order.ts';
 import { Outbox } from './outbox.ts';
@@ -72,6 +72,7 @@ export class Session implements ConnectionHolder {
         workRefused: (work, error) => this.#refused(work, error),
         resumed: () => this.#pump(),
         abandoned: () => this.#settling.proceed(),
+        stateLost: (error) => this.fail(error),
         broken: (error) => this.broken(error),
       },
       replies,
@@ -207,12 +208,7 @@ export class Session implements ConnectionHolder {
       return;
     }
     if (wasPinned) {
-      const why = [...state.pins].join(', ');
-      this.fail(
-        new OperationalError('session_state_lost', 'the connection to the server was lost, and with it state of the session', {
-          detail: `The session depended on its connection: ${why}.`,
-        }),
-      );
+      this.fail(stateLostError(state.pins));
       return;
     }
     this.#recovery.settleLost(lost, farewell);
@@ -437,10 +433,15 @@ export class Session implements ConnectionHolder {
   #preludeFailed(work: Work, error: Buffer): void {
     const state = this.#state;
     const connection = state.active;
+    const wasPinned = state.pinned && connection === state.home;
     state.active = null;
     if (connection !== null) {
       if (connection === state.home) state.home = null;
       this.#parts.leases.discard(connection);
+    }
+    if (wasPinned) {
+      this.fail(stateLostError(state.pins));
+      return;
     }
     this.#recovery.preludeFailed(work, error, !state.activeIsPrimary);
     this.#pump();

@@ -20,7 +20,7 @@ import { printTranscript } from '../support/transcript.ts';
 let sides: Differential;
 
 beforeAll(async () => {
-  sides = await Differential.start(10_000);
+  sides = await Differential.start({ timeoutMs: 10_000 });
 });
 
 afterAll(() => sides?.[Symbol.asyncDispose]());

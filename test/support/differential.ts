@@ -2,8 +2,19 @@ import pg from 'pg';
 import { expect } from 'vitest';
 import { type Cluster, startCluster } from './cluster.ts';
 import type { Conversation } from './conversation.ts';
+import { Interleaving } from './interleaving.ts';
 import { type Pgweir, startPgweir } from './pgweir.ts';
 import { type Manner, play } from './player.ts';
+
+export interface DifferentialOptions {
+  /** Bound on every wait for a reply. */
+  readonly timeoutMs: number;
+  /** What the cluster holds, and what each conversation begins with; of the conversations in `conversations/` by default. */
+  readonly schema?: string;
+  readonly rows?: string;
+  /** More of pgweir's configuration. */
+  readonly config?: string;
+}
 
 /** A cluster, pgweir in front of it, and what is needed to play a conversation to each from the same beginning. */
 export class Differential implements AsyncDisposable {
@@ -12,24 +23,26 @@ export class Differential implements AsyncDisposable {
   /** A client of each node, the primary's first. */
   readonly #watchers: readonly pg.Client[];
   readonly #timeoutMs: number;
+  readonly #rows: string;
 
-  private constructor(cluster: Cluster, pgweir: Pgweir, watchers: readonly pg.Client[], timeoutMs: number) {
+  private constructor(cluster: Cluster, pgweir: Pgweir, watchers: readonly pg.Client[], timeoutMs: number, rows: string) {
     this.#cluster = cluster;
     this.#pgweir = pgweir;
     this.#watchers = watchers;
     this.#timeoutMs = timeoutMs;
+    this.#rows = rows;
   }
 
-  /** @param timeoutMs bound on every wait for a reply */
-  static async start(timeoutMs: number): Promise<Differential> {
+  static async start({ timeoutMs, schema = SCHEMA, rows = ROWS, config = '' }: DifferentialOptions): Promise<Differential> {
     const cluster = await startCluster({ replicas: 2, settings: { max_prepared_transactions: '5' } });
-    await cluster.primary.query(SCHEMA);
-    const pgweir = await startPgweir(cluster);
+    await cluster.primary.query(schema);
+    await cluster.waitForReplay();
+    const pgweir = await startPgweir(cluster, config);
     const watchers = cluster.nodes.map(
       ({ port }) => new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' }),
     );
     for (const watcher of watchers) await watcher.connect();
-    return new Differential(cluster, pgweir, watchers, timeoutMs);
+    return new Differential(cluster, pgweir, watchers, timeoutMs, rows);
   }
 
   /** What PostgreSQL says. */
@@ -46,6 +59,28 @@ export class Differential implements AsyncDisposable {
     return lines;
   }
 
+  /** What PostgreSQL says to each of several, on a connection of his own. */
+  async directEach(told: readonly Conversation[]): Promise<string[][]> {
+    await this.#begin();
+    const stage = { ...this.#stage, host: this.#cluster.primary.host, port: this.#cluster.primary.port };
+    return Promise.all(told.map((one) => play(one, stage, { kind: 'whole' })));
+  }
+
+  /** What pgweir says to each of several who take turns, and that it has kept nothing of it. */
+  async throughTogether(told: readonly Conversation[], seed: number): Promise<string[][]> {
+    await this.#begin();
+    const order = new Interleaving(told.length, seed);
+    const stage = { ...this.#stage, host: this.#pgweir.host, port: this.#pgweir.port, turn: () => order.turn() };
+    const heard = await Promise.all(told.map((one) => play(one, stage, { kind: 'whole' }).finally(() => order.leave())));
+    await this.#expectWhole();
+    return heard;
+  }
+
+  /** Value of a metric of pgweir, by its whole name with labels. */
+  metric(name: string): Promise<number> {
+    return this.#pgweir.metric(name);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#watchers.map((watcher) => watcher.end()));
     await this.#pgweir[Symbol.asyncDispose]();
@@ -59,7 +94,10 @@ export class Differential implements AsyncDisposable {
   /** Every conversation begins with the same rows, on every node. */
   async #begin(): Promise<void> {
     const [primary, ...replicas] = this.#watchers;
-    await primary?.query(ROWS);
+    for (const { gid } of (await primary?.query('SELECT gid FROM pg_prepared_xacts'))?.rows ?? []) {
+      await primary?.query(`ROLLBACK PREPARED '${gid}'`);
+    }
+    await primary?.query(this.#rows);
     const position = (await primary?.query('SELECT pg_current_wal_flush_lsn() AS lsn'))?.rows[0].lsn;
     const behind = async (replica: pg.Client) =>
       (await replica.query('SELECT pg_last_wal_replay_lsn() < $1 AS yes', [position])).rows[0].yes;
@@ -86,7 +124,7 @@ export class Differential implements AsyncDisposable {
       transactions: await counts(
         "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()",
       ),
-      locks: await counts("SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory'"),
+      locks: await counts("SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND pid IS NOT NULL"),
     };
   }
 }

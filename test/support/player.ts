@@ -16,6 +16,8 @@ export interface Stage {
   readonly primary: PostgresNode;
   /** Bound on each wait for a reply. */
   readonly timeoutMs: number;
+  /** Who plays beside others says nothing before it is his turn, and ends it when he has heard the answer. */
+  readonly turn?: () => Promise<() => void>;
 }
 
 /** More pieces than this are not cut of one step: the rest of a long one comes whole. */
@@ -27,12 +29,14 @@ const END = 'end of the conversation';
  * proof that it still serves: an open COPY is called off, an open transaction rolled back, and a query answered.
  */
 export async function play(told: Conversation, stage: Stage, manner: Manner): Promise<string[]> {
-  const { host, port, primary, timeoutMs } = stage;
+  const { host, port, primary, timeoutMs, turn = async () => () => undefined } = stage;
   using client = await WireClient.open({ host, port, timeoutMs, ...told.startup });
   const heard = new Heard(client);
   try {
+    const greeted = await turn();
     client.send(client.startupMessage());
     await heard.until('ReadyForQuery');
+    greeted();
     const atOnce = manner.kind === 'without waiting' && mayBeSentAtOnce(told);
     let unsent: Buffer[] = [];
     for (const step of told.steps) {
@@ -41,16 +45,20 @@ export async function play(told: Conversation, stage: Stage, manner: Manner): Pr
         continue;
       }
       if (atOnce) continue;
+      const done = await turn();
       await deliver(client, Buffer.concat(unsent), manner);
       unsent = [];
       if (step.kind === 'await') await heard.until(step.message);
       else if (step.kind === 'elsewhere') await step.act(primary);
       else return await heard.untilClosed();
+      done();
     }
     unsent.push(clientMessage('CopyFail', END), clientMessage('Sync'));
     unsent.push(clientMessage('Query', 'ROLLBACK'), clientMessage('Query', `SELECT '${END}'`));
+    const done = await turn();
     await deliver(client, Buffer.concat(unsent), manner);
     await heard.untilEnd();
+    done();
   } catch (error) {
     heard.lines.push(`-- ${error instanceof Error ? error.message.split('; the conversation')[0] : error}`);
   }
@@ -156,7 +164,7 @@ function normaliser(): Normalise {
 const FIRST_NORMAL_OID = 16_384;
 
 /** Uniform in [0, 1), the same for the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
+export function randomFrom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
