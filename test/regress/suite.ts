@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, copyFileSync, cpSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, copyFileSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { giveAway } from '../../src/demo/postgres-binaries.ts';
 import type { PostgresNode } from '../../src/demo/postgres-node.ts';
@@ -11,6 +11,8 @@ import type { Installation } from './installation.ts';
 const DATABASE = 'regression';
 const NEEDED = ['sql', 'expected', 'data', 'parallel_schedule', 'regress.c'] as const;
 
+/** What pg_regress says, in the directory of its outputs. */
+const LOG = 'log';
 /** Of the tests of a parallel group, so many at a time. */
 const MAX_CONNECTIONS = 8;
 /** Ten times what a run takes on two cores: something hangs. */
@@ -85,7 +87,7 @@ export class Suite implements AsyncDisposable {
     };
     await this.#finish(pgRegress, ['--use-existing', ...Object.entries(args).map(([key, value]) => `--${key}=${value}`)], output);
     const [results, kept] = [join(output, 'results'), this.#outputs(name)];
-    if (!existsSync(results)) throw new Error(`${name}: pg_regress brought no results; ${join(output, 'log')} says why`);
+    if (!existsSync(results)) throw new Error(`${name}: no results:\n${readFileSync(join(output, LOG), 'utf8').trim()}`);
     renameSync(results, kept);
     return kept;
   }
@@ -104,7 +106,7 @@ export class Suite implements AsyncDisposable {
 
   /** pg_regress judges by `expected`, which is of another minor version, perhaps: its verdict does not count here. */
   async #finish(program: string, args: readonly string[], output: string): Promise<void> {
-    const log = openSync(join(output, 'log'), 'a');
+    const log = openSync(join(output, LOG), 'a');
     const child = spawn(program, args, {
       cwd: output,
       stdio: ['ignore', log, log],
