@@ -13,6 +13,8 @@ export interface ClientSocketOwner {
   /** The client does not keep up: no more should be read for it until everything was written. */
   congested(): void;
   writable(): void;
+  /** The client has said its last word, and may still listen. */
+  ended(): void;
   /** The connection is gone. */
   closed(): void;
   /** One of the calls above threw: a defect of ours. */
@@ -56,6 +58,7 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
   /** Begins to read; `rest` is what came before, behind the login. */
   start(rest: Buffer): void {
     this.#socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    this.#socket.on('end', () => this.#inTurn(() => this.#owner.ended()));
     if (rest.length > 0) this.#received(rest);
   }
 

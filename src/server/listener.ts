@@ -22,7 +22,7 @@ export class Listener {
 
   /** Listens; port 0 takes a free one. Rejects with the system's error, EADDRINUSE for instance. */
   static async open(wanted: ListenAddress, accept: (socket: net.Socket, mode: ListenMode) => void): Promise<Listener> {
-    const server = net.createServer({ noDelay: true, keepAlive: true, allowHalfOpen: false }, (socket) =>
+    const server = net.createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true }, (socket) =>
       accept(socket, wanted.mode),
     );
     await new Promise<void>((resolve, reject) => {

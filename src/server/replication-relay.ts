@@ -139,6 +139,7 @@ export class ReplicationRelay implements Client {
       if (backend.writableLength > MAX_UNSENT_BYTES) client.pause();
     });
     client.on('drain', () => backend.resume());
+    client.on('end', () => this.#end());
     client.on('close', () => this.#end());
     if (rest.length > 0) backend.write(rest);
     backend.resume();

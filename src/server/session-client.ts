@@ -61,6 +61,7 @@ export class SessionClient implements Client {
         received: (chunk) => this.session.receive(chunk),
         congested: () => this.session.clientCongested(),
         writable: () => this.session.clientWritable(),
+        ended: () => this.session.clientEnded(),
         closed: () => {
           parts.gone(this);
           this.session.close();

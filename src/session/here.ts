@@ -56,6 +56,10 @@ export class Here {
       return true;
     }
     if (only === null) return false;
+    if (isOwnSetting(only) && state.transaction === 'failed') {
+      outbox.error(work, new OperationalError('in_failed_transaction', IN_FAILED_TRANSACTION));
+      return true;
+    }
     let result: LocalResult | null;
     try {
       result = this.#result(work, only);

@@ -9,7 +9,7 @@ import { OperationalError } from '../util/errors.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { sessionFrames } from './frames.ts';
 import type { Names } from './names.ts';
-import { isCopyMessage, mustWait } from './order.ts';
+import { isAnswerDue, isCopyMessage, mustWait } from './order.ts';
 import type { SessionState } from './state.ts';
 import { ClientMessage, Work } from './work.ts';
 
@@ -47,6 +47,8 @@ export class Intake {
   #batch: Work | null = null;
   /** After an error of ours inside a batch: everything up to its Sync is passed over. */
   #skipping = false;
+  /** The client sends nothing more. */
+  #ended = false;
   /** The message that the framer stands at must wait for replies. */
   #heldBack = false;
   /** Where later pieces of the current message go. */
@@ -72,12 +74,20 @@ export class Intake {
     this.#framer.push(chunk);
   }
 
+  /** Nothing comes behind what was pushed: as a Terminate, it waits for what is still to be answered. */
+  end(): void {
+    this.#ended = true;
+  }
+
   /**
    * Reads one piece of a message; false when there is none.
    * @throws ProtocolError when the client does not speak the protocol
    */
   next(): boolean {
-    if (!this.#heldBack && !this.#framer.next()) return false;
+    if (!this.#heldBack && !this.#framer.next()) {
+      if (this.#ended && !isAnswerDue(this.#state)) this.#owner.left();
+      return false;
+    }
     this.#piece();
     return true;
   }
@@ -87,9 +97,9 @@ export class Intake {
     return this.#batch !== null;
   }
 
-  /** A message was read and waits. */
+  /** A message was read and waits, or the end of them does. */
   get holdsBack(): boolean {
-    return this.#heldBack;
+    return this.#heldBack || this.#ended;
   }
 
   /** Whether that message must go on waiting. */

@@ -124,6 +124,13 @@ export class Session implements ConnectionHolder {
     this.#pump();
   }
 
+  /** The client has closed its half of the connection. PostgreSQL answers what it said before, and so do we. */
+  clientEnded(): void {
+    if (this.#state.closed) return;
+    this.#intake.end();
+    this.#pump();
+  }
+
   /** What a cancel request of the client is to reach: the connection that works for it, or null. */
   cancel(): BackendConnection | null {
     if (this.#state.works.length > 0) return this.#state.active;

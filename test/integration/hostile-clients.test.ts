@@ -255,13 +255,31 @@ describe('a client that is gone at any moment', () => {
     expect(await cluster.primary.query(locks)).toEqual([{ n: 0 }]);
   });
 
-  test('a client that only closes its half is served what it asked for before', async () => {
+  test.each([
+    ['a read', ['SELECT 1 FROM pg_sleep(0.2)']],
+    ['a write', ['INSERT INTO notes SELECT 77 FROM pg_sleep(0.2)']],
+    ['a pipeline', ['SELECT 1 FROM pg_sleep(0.2)', 'INSERT INTO notes VALUES (78)', 'SELECT 2']],
+    ['a transaction', ['BEGIN', 'INSERT INTO notes VALUES (79)', 'SELECT 1', 'COMMIT']],
+  ])('a client that only closes its half gets the answer to what it asked before: %s', async (_what, texts) => {
     using client = await connect();
-    await client.query('SELECT 1');
-    client.send(clientMessage('Query', 'INSERT INTO notes VALUES (77)'));
+    client.send(...texts.map((text) => clientMessage('Query', text)));
     client.end();
-    await client.receiveUntilClosed();
-    await until('the write', async () => (await cluster.primary.query('SELECT 1 FROM notes WHERE n = 77')).length === 1);
+    const heard = await client.receiveUntilClosed();
+    expect(heard.filter(({ name }) => name === 'ReadyForQuery').length).toBe(texts.length);
+    expect(heard.filter(({ name }) => name === 'ErrorResponse')).toEqual([]);
+  });
+
+  test('a client that closes its half in the middle of a message, of a batch or of a COPY is let go', async () => {
+    const copy = [clientMessage('Query', 'COPY notes FROM STDIN'), clientMessage('CopyData', '1\n')];
+    const batch = [clientMessage('Parse', '', 'INSERT INTO notes VALUES (80)', []), clientMessage('Bind', '', '', [], [], [])];
+    const cut = clientMessage('Query', 'INSERT INTO notes VALUES (81)').subarray(0, 20);
+    for (const messages of [copy, batch, [...batch, clientMessage('Flush')], [cut], [clientMessage('Query', 'BEGIN')]]) {
+      using client = await connect();
+      client.send(...messages);
+      client.end();
+      await client.receiveUntilClosed();
+    }
+    expect(await cluster.primary.query('SELECT n FROM notes WHERE n IN (80, 81)')).toEqual([]);
   });
 });
 

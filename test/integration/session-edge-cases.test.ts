@@ -319,6 +319,16 @@ describe('settings', () => {
     expect((await client.query('SHOW pgweir.route')).rows).toEqual([['primary']]);
   });
 
+  test('of pgweir are refused in a failed transaction, as others are', async () => {
+    using client = await connect();
+    await client.query('BEGIN');
+    await expect(client.query('SELECT 1/0')).rejects.toThrow('22012');
+    await expect(client.query("SET pgweir.route = 'primary'")).rejects.toThrow('25P02');
+    await expect(client.query('SHOW pgweir.route')).rejects.toThrow('25P02');
+    await client.query('ROLLBACK');
+    expect((await client.query('SHOW pgweir.route')).rows).toEqual([['auto']]);
+  });
+
   test('lose the role when the session is given to another user', async () => {
     using client = await connect();
     await client.query('SET ROLE alice');
