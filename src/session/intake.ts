@@ -259,7 +259,7 @@ export class Intake {
       state.active !== null &&
       (state.expectsTransaction || state.pinned || state.transaction === 'open');
     const flushes = message.type === FRONTEND.flush;
-    const ends = flushes && !streams && state.transaction === 'idle' && onlyPrepares(work);
+    const ends = flushes && !streams && state.transaction !== 'failed' && onlyPrepares(work);
     work.add(ends ? OWN_SYNC : message);
     work.endsInFlush = ends;
     if (ends) work.complete = true;

@@ -233,6 +233,18 @@ describe('a Flush', () => {
     expect(resultOf(await client.receiveUntilReady()).tags).toEqual(['SELECT 0', 'INSERT 0 1']);
   });
 
+  test('behind what was only prepared leaves a transaction where it was declared to run', async () => {
+    using client = await connect();
+    const where = parse('where', "SELECT current_setting('port')");
+    await client.query('BEGIN READ ONLY');
+    client.send(where, describes('where'), clientMessage('Flush'));
+    expect(names(await client.receive(3))).toBe('ParseComplete ParameterDescription RowDescription');
+    client.send(bind('where'), execute, sync);
+    expect(resultOf(await client.receiveUntilReady()).rows).toEqual([[String(cluster.replicas[0]?.port)]]);
+    expect(client.status).toBe('T');
+    expect((await client.query('COMMIT')).tags).toEqual(['COMMIT']);
+  });
+
   test('behind what was only prepared keeps no connection', async () => {
     using client = await connect();
     for (const text of ['SELECT 1', 'INSERT INTO notes VALUES (17)']) {
