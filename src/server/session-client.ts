@@ -103,6 +103,7 @@ export class SessionClient implements Client {
     const { session } = this;
     const { idleInTransactionTimeoutMs, clientIdleTimeoutMs, queryTimeoutMs } = this.#parts.timeouts();
     if (!session.idle) {
+      this.#inTurn(() => session.probeEnded());
       const since = session.busySinceMs;
       if (queryTimeoutMs === 0 || since === null || nowMs - since < queryTimeoutMs || this.#timedOutSinceMs === since) return;
       this.#timedOutSinceMs = since;

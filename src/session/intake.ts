@@ -79,6 +79,15 @@ export class Intake {
     this.#ended = true;
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Bytes that were taken and not looked at. */
+  get pending(): number {
+    return this.#framer.pending;
+  }
+
   /**
    * Reads one piece of a message; false when there is none.
    * @throws ProtocolError when the client does not speak the protocol

@@ -1,5 +1,6 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment } from '../backend/exchange.ts';
+import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
 import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
@@ -23,6 +24,9 @@ import { Settling } from './settling.ts';
 import { SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
+/** What a client may send ahead while it waits for a connection. Ours. */
+const MAX_AHEAD_BYTES = 64 * 1024;
+
 /**
  * One client: bytes in, decisions out. Everything happens in calls of `receive` and of the connections that serve it, inside
  * a turn; nothing here waits.
@@ -32,6 +36,8 @@ import type { Work } from './work.ts';
  */
 export class Session implements ConnectionHolder {
   readonly #parts: SessionParts;
+  /** Settings as the server reported them at login. */
+  readonly #reported: ReadonlyMap<string, string>;
   readonly #state: SessionState;
   readonly #intake: Intake;
   readonly #dispatcher: Dispatcher;
@@ -84,6 +90,7 @@ export class Session implements ConnectionHolder {
     });
     const refuse = (work: Work, error: OperationalError) => this.#refused(work, error);
     this.#parts = parts;
+    this.#reported = reported;
     this.#state = state;
     this.#intake = intake;
     this.#dispatcher = dispatcher;
@@ -129,6 +136,16 @@ export class Session implements ConnectionHolder {
     if (this.#state.closed) return;
     this.#intake.end();
     this.#pump();
+  }
+
+  /**
+   * Finds out about a client that has closed its half whether it still listens: it is told again what it knows, which is
+   * allowed at any time, and the system refuses that of one that is gone.
+   */
+  probeEnded(): void {
+    const [oldest] = this.#state.works;
+    if (!this.#intake.ended || this.#state.closed || oldest?.streamed === true) return;
+    this.#outbox.say(encodeParameterStatus('server_version', this.#reported.get('server_version') ?? ''));
   }
 
   /** What a cancel request of the client is to reach: the connection that works for it, or null. */
@@ -273,8 +290,14 @@ export class Session implements ConnectionHolder {
     return state.active === null || !state.active.congested;
   }
 
+  /** Who waits for a connection is read on, a little, so that it is noticed when it leaves. */
+  #mayReadAhead(): boolean {
+    const waits = this.#dispatcher.stalled !== null && this.#state.works.length === 0;
+    return waits && !this.#state.closed && !this.#congested && this.#intake.pending < MAX_AHEAD_BYTES;
+  }
+
   #steerReading(): void {
-    const reading = this.#mayRead();
+    const reading = this.#mayRead() || this.#mayReadAhead();
     if (reading === this.#reading || this.#state.closed) return;
     this.#reading = reading;
     if (reading) this.#parts.client.resumeReading();

@@ -86,6 +86,33 @@ describe('a COPY that fails while the client is in the middle of a message', () 
   });
 });
 
+describe('a client that leaves without a word', () => {
+  const clients = () => pgweir.metricSum('pgweir_clients');
+
+  test('while it waits for a connection has its place given up, and what it asked for is not done', async () => {
+    using holder = await connect();
+    await holder.query('BEGIN');
+    await holder.query('INSERT INTO notes VALUES (51)');
+    using client = await connect();
+    client.send(query('INSERT INTO notes VALUES (52)'));
+    await until('it waits', async () => (await pgweir.metricSum('pgweir_pool_waiters')) === 1);
+    client.destroy();
+    await until('it is gone', async () => (await clients()) === 1);
+    await holder.query('ROLLBACK');
+    using other = await connect();
+    await other.query('INSERT INTO notes VALUES (53)');
+    expect(await countOf(52)).toBe(0);
+  });
+
+  test('while its statement runs does not keep its connection', async () => {
+    const client = await connect();
+    client.send(query('SELECT pg_sleep(60)'));
+    await running('SELECT pg_sleep');
+    client.destroy();
+    await until('it is gone', async () => (await clients()) === 0);
+  });
+});
+
 describe('a pipeline', () => {
   test('goes on behind a transaction whose BEGIN travels with its first statement', async () => {
     using client = await connect();
