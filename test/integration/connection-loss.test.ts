@@ -16,7 +16,13 @@ beforeAll(async () => {
   await cluster.primary.query(`CREATE TABLE notes (n int); CREATE ROLE alice; GRANT ALL ON notes TO alice;
     CREATE TABLE many AS SELECT generate_series(1, 200000) AS n`);
   relay = await Relay.start(cluster.primary);
-  pgweir = await startPgweir(cluster, `backends: [ "127.0.0.1:${relay.port}" ]\npool: { max_per_backend: 4 }`);
+  pgweir = await startPgweir(
+    cluster,
+    `backends: [ "127.0.0.1:${relay.port}" ]
+pool: { max_per_backend: 4 }
+# However busy the machine is, the primary is there.
+monitor: { user: postgres, timeout: 20s, observation_life: 60s }`,
+  );
 });
 
 afterAll(async () => {
