@@ -11,7 +11,7 @@ import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import { wishFor } from './lease-wish.ts';
-import { mayRestoreElsewhere, stateLostError } from './losses.ts';
+import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, LeaseWaiter, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
@@ -193,7 +193,7 @@ export class Dispatcher {
     const last = state.works.at(-1);
     // Behind a preamble that may yet fail nothing else is sent: if it fails, only what is refused by the server itself may
     // already be on its way.
-    if (last !== undefined && last.guard !== null) {
+    if (last !== undefined && (last.guard !== null || this.#resetsToAnother(last, active))) {
       this.#stall(work);
       return;
     }
@@ -233,6 +233,16 @@ export class Dispatcher {
     leaveReplica(state, [], state.transaction === 'failed');
     work.begins = state.deferred;
     this.#toPrimary(work, routeTo('primary', 'moved to the primary'));
+  }
+
+  /** Behind the work the connection has settings that it was opened with, which are not those that the session began with. */
+  #resetsToAnother(work: Work, active: BackendConnection): boolean {
+    const { entries } = this.#state.baseSettings;
+    if (active.loginSettings.equals(this.#state.baseSettings)) return false;
+    for (const [name, value] of entries) {
+      if (active.loginSettings.entries.get(name) !== value && resetsSetting(work, name)) return true;
+    }
+    return false;
   }
 
   #choose(work: Work, waited: boolean): void {

@@ -1,6 +1,6 @@
 import { BackendLoginError } from '../backend/login-error.ts';
 import { decodeErrorFields, encodeErrorResponse, type ReportableError } from '../protocol/error-response.ts';
-import type { Facts } from '../sql/facts.ts';
+import type { Facts, StatementFacts } from '../sql/facts.ts';
 import { OperationalError } from '../util/errors.ts';
 import type { Work } from './work.ts';
 
@@ -8,6 +8,26 @@ export function resetsAll({ statements }: Facts): boolean {
   return statements.some(
     (statement) => statement.kind === 'reset all' || (statement.kind === 'discard' && statement.target === 'all'),
   );
+}
+
+/** Whether something in the work takes the setting back to what it was at login. */
+export function resetsSetting(work: Work, name: string): boolean {
+  return work.facts.some(({ statements }) => statements.some((statement) => resetsOne(statement, name)));
+}
+
+export function resetsOne(statement: StatementFacts, name: string): boolean {
+  switch (statement.kind) {
+    case 'reset':
+      return statement.name === name;
+    case 'set':
+      return statement.toDefault && statement.name === name;
+    case 'reset all':
+      return true;
+    case 'discard':
+      return statement.target === 'all';
+    default:
+      return false;
+  }
 }
 
 /** Whether the last end of a transaction in the work is a ROLLBACK. */

@@ -2,8 +2,8 @@ import type { Segment, SegmentSink } from '../backend/exchange.ts';
 import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
 import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields } from '../protocol/error-response.ts';
-import type { StatementFacts } from '../sql/facts.ts';
 import type { Measures } from '../util/measures.ts';
+import { resetsOne, resetsSetting } from './losses.ts';
 import type { ClientPort } from './ports.ts';
 import type { SessionState } from './state.ts';
 import type { Work } from './work.ts';
@@ -102,7 +102,7 @@ export class Replies implements SegmentSink {
     const own = this.#state.baseSettings.entries.get(name);
     if (own === undefined) return true;
     const login = this.#state.active?.loginSettings.entries.get(name);
-    const present = own !== login && value === login && resets(segment.work as Work, name) ? own : value;
+    const present = own !== login && value === login && resetsSetting(segment.work as Work, name) ? own : value;
     const known = this.#told.get(name) ?? own;
     this.#told.set(name, present);
     if (present === value) return true;
@@ -214,25 +214,6 @@ function changesSession(work: Work): boolean {
 }
 
 const READY_BYTES = 6;
-
-function resets(work: Work, name: string): boolean {
-  return work.facts.some(({ statements }) => statements.some((statement) => resetsOne(statement, name)));
-}
-
-function resetsOne(statement: StatementFacts, name: string): boolean {
-  switch (statement.kind) {
-    case 'reset':
-      return statement.name === name;
-    case 'set':
-      return statement.toDefault && statement.name === name;
-    case 'reset all':
-      return true;
-    case 'discard':
-      return statement.target === 'all';
-    default:
-      return false;
-  }
-}
 
 /** PostgreSQL has lost its place in what the client says: in COPY data it met another message. */
 function isFatalViolation(slice: Buffer, start: number, end: number): boolean {

@@ -4,6 +4,7 @@ import { type Conversation, mayBeSentAtOnce } from '../support/conversation.ts';
 import { COPY } from '../support/conversations/copy.ts';
 import { DEVIATIONS } from '../support/conversations/deviations.ts';
 import { EXTENDED } from '../support/conversations/extended.ts';
+import { FIDELITY } from '../support/conversations/fidelity.ts';
 import { FOUND } from '../support/conversations/found.ts';
 import { SIMPLE } from '../support/conversations/simple.ts';
 import { STATE } from '../support/conversations/state.ts';
@@ -44,6 +45,7 @@ describe.each([
   ['transactions', TRANSACTIONS],
   ['state', STATE],
   ['copy', COPY],
+  ['fidelity', FIDELITY],
   ['found by chance', FOUND],
 ])('%s', (_group, conversations) => {
   test.each(conversations.map((told) => [told.name, told] as const))('%s', (_name, told) => expectSame(told));

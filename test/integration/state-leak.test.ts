@@ -43,6 +43,10 @@ test('a client is told of its own application_name by RESET, whoever opened the 
   expect(await told(other, "SET application_name = 'opener'")).toEqual([['application_name', 'opener']]);
   expect(await told(other, 'DISCARD ALL')).toEqual([['application_name', 'other']]);
   expect((await other.query('SHOW application_name')).rows).toEqual([['other']]);
+  await other.query("SET application_name = 'new'");
+  other.send(...['RESET ALL', 'SHOW application_name'].map((sql) => clientMessage('Query', sql)));
+  await other.receiveUntilReady();
+  expect((await other.receiveUntilReady()).map(({ args }) => args[0])).toContainEqual(['other']);
 });
 
 test('a setting with a name of its own stays with its session, given as a parameter or made up by a function', async () => {
