@@ -20,7 +20,9 @@ export function settingsPrelude(from: SettingsSet, to: SettingsSet): string {
   }
   for (const [name, value] of to.entries) {
     if (from.entries.get(name) === value || IDENTITY.has(name)) continue;
-    set.push(`SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`);
+    const assignment = `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${valueExpression(value)}, false)`;
+    if (name === 'client_encoding') set.unshift(assignment);
+    else set.push(assignment);
   }
   return `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;${identityBefore(from)}${[...reset, ...set]
     .map((statement) => `${statement};`)
@@ -43,6 +45,18 @@ function identityAfter(to: SettingsSet): string {
     role === undefined ? '' : `SELECT pg_catalog.set_config('role', ${quoteLiteral(role)}, false);`
   }`;
 }
+
+/**
+ * A value in the encoding that the session has. The query as a whole is read in the one that the connection has before it,
+ * so what is not ASCII is spelled out in bytes and read when the session's encoding is in force.
+ */
+function valueExpression(value: string): string {
+  if (!NOT_ASCII.test(value)) return quoteLiteral(value);
+  const hex = Buffer.from(value, 'latin1').toString('hex');
+  return `pg_catalog.convert_from(pg_catalog.decode('${hex}', 'hex'), pg_catalog.current_setting('client_encoding'))`;
+}
+
+const NOT_ASCII = /[\x80-\xff]/;
 
 /** A literal that means the same with any standard_conforming_strings: `E'...'` with quotes and backslashes doubled. */
 export function quoteLiteral(text: string): string {

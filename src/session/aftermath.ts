@@ -168,6 +168,7 @@ export class Aftermath {
         if (statement.value === null) return this.#reset(statement.name, statement.toDefault, connection);
         state.settings = changed(state.settings, statement.name, statement.value);
         connection.settings = changed(connection.settings, statement.name, statement.value);
+        this.#noteEncoding(statement.name);
         return true;
       case 'reset':
         return failed || isTransactional(statement.name) || this.#reset(statement.name, true, connection);
@@ -196,7 +197,14 @@ export class Aftermath {
     const state = this.#state;
     state.settings = changed(state.settings, name, state.baseSettings.entries.get(name) ?? null);
     connection.settings = changed(connection.settings, name, connection.loginSettings.entries.get(name) ?? null);
+    this.#noteEncoding(name);
     return true;
+  }
+
+  /** In another encoding, values that are not ASCII are other bytes: they are asked for. */
+  #noteEncoding(changedName: string): void {
+    if (changedName !== 'client_encoding') return;
+    for (const [name, value] of this.#state.settings.entries) if (NOT_ASCII.test(value)) this.#touched.add(name);
   }
 
   /** RESET ALL leaves role and session authorization as they are. */
@@ -314,6 +322,7 @@ export class Aftermath {
   #learn(name: string, value: string | null, connection: BackendConnection): void {
     const state = this.#state;
     const present = name === 'role' && value === 'none' ? null : value;
+    if (state.settings.entries.get(name) !== (present ?? undefined)) this.#noteEncoding(name);
     state.settings = changed(state.settings, name, present, false);
     connection.settings = changed(connection.settings, name, present, false);
   }
@@ -376,6 +385,8 @@ function mayAdvanceSequence({ effect, reason, residue }: Facts): boolean {
   if (effect === 'read') return false;
   return reason === 'data modification' || residue.has('sequence value') || residue.has('unknown');
 }
+
+const NOT_ASCII = /[\x80-\xff]/;
 
 /** What SET SESSION CHARACTERISTICS changes. */
 const CHARACTERISTICS = ['default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable'];

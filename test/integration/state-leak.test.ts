@@ -25,6 +25,46 @@ afterEach(async () => {
   await expectWholePools(pgweir, cluster);
 });
 
+test('a value beyond ASCII is brought to every connection in the encoding of its session', async () => {
+  const connect = (parameters: Record<string, string> = {}) =>
+    WireClient.connect({ host: '127.0.0.1', port: pgweir.port, database: 'postgres', parameters });
+  using latin = await connect();
+  using utf = await connect();
+  using others = await connect();
+  await latin.query('SET client_encoding = LATIN1');
+  await latin.query("SET app.word = 'z\xe4h'");
+  await utf.query("SET app.word = 'z\xc3\xa4h'");
+  const look = async (client: WireClient, sql: string) =>
+    (
+      await client.query(
+        `${sql} octet_length(current_setting('app.word')), current_setting('app.word') = chr(122) || chr(228) || chr(104)`,
+      )
+    ).rows[0];
+  for (let round = 0; round < 10; round++) {
+    for (const client of [latin, utf]) {
+      expect(await look(client, 'SELECT')).toEqual(['4', 't']);
+      expect(await look(client, 'INSERT INTO notes VALUES (2) RETURNING')).toEqual(['4', 't']);
+      await others.query("SET app.word = 'other'");
+      await others.query('INSERT INTO notes VALUES (3)');
+    }
+  }
+});
+
+test.each([
+  ['SET', 'SET client_encoding = LATIN1', 'SET client_encoding = UTF8'],
+  ['RESET', 'SET client_encoding = LATIN1', 'RESET client_encoding'],
+  ['a message with others', 'SET client_encoding = LATIN1; SELECT 1', 'SELECT 1; RESET client_encoding'],
+])('and stays what it is when the encoding is changed, by %s', async (_how, there, back) => {
+  using client = await WireClient.connect({ host: '127.0.0.1', port: pgweir.port, database: 'postgres' });
+  await client.query("SET app.word = 'z\xc3\xa4h'");
+  for (const text of [there, back, there]) {
+    await client.query(text);
+    for (const sql of ['SELECT', 'INSERT INTO notes VALUES (2) RETURNING']) {
+      expect((await client.query(`${sql} current_setting('app.word') = 'z' || chr(228) || 'h'`)).rows).toEqual([['t']]);
+    }
+  }
+});
+
 test('a client is told of its own application_name by RESET, whoever opened the connection', async () => {
   const named = (application_name: string) =>
     WireClient.connect({ host: '127.0.0.1', port: pgweir.port, database: 'postgres', parameters: { application_name } });

@@ -14,6 +14,12 @@ describe('the way from one set of settings to another', () => {
       { a: '1', b: '3' },
       "SELECT pg_catalog.set_config(E'b', E'3', false);",
     ],
+    [
+      'sets the encoding first, and spells out in bytes what is not ASCII',
+      {},
+      { a: 'z\xe4h', client_encoding: 'LATIN1' },
+      "SELECT pg_catalog.set_config(E'client_encoding', E'LATIN1', false);SELECT pg_catalog.set_config(E'a', pg_catalog.convert_from(pg_catalog.decode('7ae468', 'hex'), pg_catalog.current_setting('client_encoding')), false);",
+    ],
     ['resets what is no more', { 'a.b': '1' }, {}, 'RESET "a"."b";'],
     ['quotes names', { 'a"b': '1' }, {}, 'RESET "a""b";'],
     ['takes a role off before everything else', { role: 'x', a: '1' }, {}, 'RESET ROLE;RESET "a";'],
