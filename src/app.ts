@@ -22,6 +22,7 @@ import { SessionClient } from './server/session-client.ts';
 import { ListenerTls } from './server/tls.ts';
 import type { StatementPort, TopologyPort } from './session/ports.ts';
 import { StatementRegistry } from './session/prepared-statements.ts';
+import { ShapeSpeeds } from './session/shape-speeds.ts';
 import { opaqueFacts } from './sql/classify.ts';
 import { loadParser } from './sql/parser.ts';
 import { StatementCache } from './sql/statement-cache.ts';
@@ -74,7 +75,8 @@ class House implements App {
   #config: Config;
   readonly #telemetry: Telemetry;
   readonly #clock = realClock;
-  readonly #turn = new Turn();
+  readonly #turn = new Turn((work) => setImmediate(work));
+  readonly #speeds = new ShapeSpeeds();
   readonly #measures = new Measures();
   readonly #delay = new EventLoopDelay();
   readonly #statementCache = new StatementCache();
@@ -262,6 +264,7 @@ class House implements App {
         topology: this.#topologyPort(),
         statements: this.#statementPort(database),
         registry: this.#registry,
+        speeds: this.#speeds,
         random: Math.random,
       }),
       replication: {
@@ -281,6 +284,7 @@ class House implements App {
     return {
       limits,
       sessionPool: pool.mode === 'session',
+      sharedReads: pool.sharedReads,
       policy: (user: string, database: string) => ({
         consistency: routing.consistency,
         transactions: routing.transactions,

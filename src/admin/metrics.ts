@@ -172,6 +172,15 @@ const WORK: readonly Metric[] = [
   counter('pgweir_retries_total', ['cause'], 'Reads that were run again unseen.', ({ measures }, emit) =>
     emitEach(measures.retries, emit),
   ),
+  counter('pgweir_shared_reads_total', [], 'Reads that were sent on shared connections.', ({ measures }, emit) =>
+    emit(measures.sharedReads),
+  ),
+  counter(
+    'pgweir_unshared_total',
+    ['cause'],
+    'Shared connections that were left to one of their sessions, or given back.',
+    ({ measures }, emit) => emitEach(measures.unshared, emit),
+  ),
   counter('pgweir_fence_waits_total', ['outcome'], 'Reads that waited for a replica to be fresh enough.', ({ measures }, emit) =>
     emitEach(measures.fenceWaits, emit),
   ),

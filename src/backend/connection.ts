@@ -2,6 +2,7 @@ import { SYNC, TERMINATE } from '../protocol/frontend-encoders.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { encodeCloseStatement } from '../protocol/rewrite.ts';
 import { Gather } from '../util/gather.ts';
+import { LateGather } from '../util/late-gather.ts';
 import { Lru } from '../util/lru.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
@@ -84,6 +85,8 @@ export class BackendConnection implements LedgerOwner {
   readonly #socket: BackendSocket;
   readonly #ledger: Ledger;
   readonly #gather: Gather;
+  /** In place of `#gather` while the connection is shared. */
+  #late: LateGather | null = null;
   readonly #turn: Turn;
   readonly #measures: Measures;
   readonly #onBug: (error: unknown) => void;
@@ -158,7 +161,31 @@ export class BackendConnection implements LedgerOwner {
   /** Gathers bytes for this turn's write; borrowed until the turn ends. */
   write(slice: Buffer, start: number, end: number): void {
     this.#measures.backendSentBytes += end - start;
-    this.#gather.add(slice, start, end);
+    if (this.#late === null) this.#gather.add(slice, start, end);
+    else this.#late.add(slice, start, end);
+  }
+
+  /** From now on what many turns of one round of the event loop write leaves at once, or no longer. */
+  gatherLate(late: boolean): void {
+    if (late === (this.#late !== null)) return;
+    this.#gather.flush();
+    this.#late?.flush();
+    this.#late = late ? new LateGather(this.#turn, this.#socket) : null;
+  }
+
+  /** Segments that were completed, ever. */
+  get served(): number {
+    return this.#ledger.served;
+  }
+
+  /** The sink that the backend works for at the moment, or null. */
+  get servedSink(): SegmentSink | null {
+    return this.#ledger.current?.sink ?? null;
+  }
+
+  /** What is owed to the sinks that `which` names is swallowed from now on, on account of another. */
+  reassign(which: (sink: SegmentSink) => boolean, to: SegmentSink): void {
+    this.#ledger.reassign(which, to);
   }
 
   /** More than a bound of unsent bytes has piled up: stop producing until `writable`. */
@@ -258,6 +285,8 @@ export class BackendConnection implements LedgerOwner {
     this.#closed = true;
     this.#gather.flush();
     this.#gather.drop();
+    this.#late?.flush();
+    this.#late?.drop();
     this.#ledger.abandon();
     // Paused, its buffer holds what a client was not sent yet: nothing may be read into it.
     if (this.#paused) this.#socket.destroy();
@@ -321,6 +350,7 @@ export class BackendConnection implements LedgerOwner {
     const holder = this.holder;
     try {
       this.#gather.drop();
+      this.#late?.drop();
       this.holder = null;
       this.#socket.destroy();
       for (const segment of this.#ledger.abandon()) segment.sink.lost(segment);

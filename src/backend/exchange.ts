@@ -42,8 +42,8 @@ export interface SegmentSink {
 }
 
 export class Segment {
-  readonly mode: SegmentMode;
-  readonly sink: SegmentSink;
+  mode: SegmentMode;
+  sink: SegmentSink;
   readonly guard: Guard | null;
   /** Null for segments without extended-protocol messages: nothing needs to be told apart inside them. */
   readonly script: ReplyScript | null;

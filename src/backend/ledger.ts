@@ -4,7 +4,7 @@ import { decodeErrorFields } from '../protocol/error-response.ts';
 import { Framer } from '../protocol/framer.ts';
 import { BACKEND_RULES } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import type { Segment } from './exchange.ts';
+import type { Segment, SegmentSink } from './exchange.ts';
 
 /**
  * The ledger of one backend connection: a FIFO of segments, and the one place that reads the backend's stream.
@@ -57,6 +57,7 @@ export class Ledger {
   readonly #queue: Segment[] = [];
   #head: Segment | null = null;
   #capturedBytes = 0;
+  #served = 0;
   /** How the current message is treated while it comes in pieces. */
   #passing = false;
   #inside = false;
@@ -116,6 +117,17 @@ export class Ledger {
   /** Whether the client was left inside a message: part of it was forwarded and the rest has not come. */
   get cutInside(): boolean {
     return this.#passing && this.#inside;
+  }
+
+  /** Segments that were completed, ever: whether it grows tells a connection that works from one that is stuck. */
+  get served(): number {
+    return this.#served;
+  }
+
+  /** What is owed to the sinks that `which` names is swallowed from now on, on account of another. */
+  reassign(which: (sink: SegmentSink) => boolean, to: SegmentSink): void {
+    if (this.#head !== null) reassignOne(this.#head, which, to);
+    for (const segment of this.#queue) reassignOne(segment, which, to);
   }
 
   /** Takes out everything owed, first the head: the connection is lost. */
@@ -259,6 +271,7 @@ export class Ledger {
       if (!segment.hidesReady) this.#extendSlab(buffer, start, end);
       this.#flushSlab(true);
     } else this.#slab = null;
+    this.#served++;
     const next = this.#queue.shift() ?? null;
     this.#head = next;
     segment.sink.ready(segment, status);
@@ -291,6 +304,12 @@ export class Ledger {
     this.#slab = null;
     segment.sink.forward(segment, slab, this.#slabStart, this.#slabEnd, final);
   }
+}
+
+function reassignOne(segment: Segment, which: (sink: SegmentSink) => boolean, to: SegmentSink): void {
+  if (!which(segment.sink)) return;
+  segment.sink = to;
+  segment.mode = 'swallow';
 }
 
 /** Whether the connection ends with this error. */

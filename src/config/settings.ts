@@ -340,6 +340,11 @@ function poolSettings() {
         { description: 'Connections to one backend at most, of all users and databases.', default: 50 },
         { min: 1, max: 10_000 },
       ),
+      sharedReads: flag({
+        description:
+          'Small reads of many clients, of shapes that are known to be quick, are pipelined over few connections, which costs both sides less. Off: each has a connection to itself while it runs.',
+        default: true,
+      }),
       minIdle: integer(
         { description: 'Idle connections kept open for each user, database and backend that was used.', default: 0 },
         { min: 0, max: 10_000 },

@@ -8,6 +8,7 @@ import type { Telemetry } from '../util/telemetry.ts';
 import type { Turn } from '../util/turn.ts';
 import type { Partition } from './partition.ts';
 import { Pool, type PoolLimits, type PoolMember } from './pool.ts';
+import { SharedReads, type SharedReadsSource } from './shared-reads.ts';
 
 /** Opening a connection may take this long in all. Ours: as libpq's users usually set connect_timeout. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -52,6 +53,8 @@ export class BackendPool {
   readonly #options: BackendPoolOptions;
   readonly #pool: Pool<Partition, PooledConnection>;
   readonly #members = new Map<BackendConnection, PooledConnection>();
+  /** Shared connections by partition, of those that have any. */
+  readonly shared = new Map<Partition, SharedReads>();
 
   constructor(options: BackendPoolOptions) {
     this.#options = options;
@@ -62,19 +65,19 @@ export class BackendPool {
       clock: options.clock,
       open: (partition) => this.#open(partition),
       close: (member) => this.#close(member),
-      turn: (work) => {
-        turn.enter();
-        try {
-          work();
-        } finally {
-          turn.leave();
-        }
-      },
+      turn: (work) => inTurn(turn, work),
     });
   }
 
   get pool(): Pool<Partition, PooledConnection> {
     return this.#pool;
+  }
+
+  /** Work under way here, for balancing. */
+  get load(): number {
+    let load = this.#pool.load;
+    for (const shared of this.shared.values()) load += shared.underWay - shared.count;
+    return load;
   }
 
   /** The member that holds this connection; null when the pool has let go of it. */
@@ -90,6 +93,30 @@ export class BackendPool {
 
   limitsChanged(limits: PoolLimits): void {
     this.#pool.limitsChanged(limits);
+  }
+
+  /** Begins to share connections of a partition. */
+  startSharing(partition: Partition, ends: Pick<SharedReadsSource, 'giveBack' | 'lost'>): SharedReads {
+    const { clock, turn, measures } = this.#options;
+    const pool = this.#pool;
+    const source: SharedReadsSource = {
+      ...ends,
+      take: (settings) => {
+        if (pool.waiting > 0) return null;
+        const member = pool.take(partition, ({ connection }) => (connection.settings === settings ? 4 : 0));
+        if (member === null) return null;
+        member.connection.lease++;
+        return member.connection;
+      },
+      leased: () => pool.lent,
+      limit: () => Math.ceil(pool.limit / 2),
+      unshared: (cause) => measures.unshared.inc(cause),
+      ended: () => this.shared.delete(partition),
+      turn: (work) => inTurn(turn, work),
+    };
+    const shared = new SharedReads(source, clock);
+    this.shared.set(partition, shared);
+    return shared;
   }
 
   /** For metrics. */
@@ -181,6 +208,15 @@ export class BackendPool {
   #lost(member: PooledConnection): void {
     this.#members.delete(member.connection);
     this.#pool.lost(member);
+  }
+}
+
+function inTurn(turn: Turn, work: () => void): void {
+  turn.enter();
+  try {
+    work();
+  } finally {
+    turn.leave();
   }
 }
 

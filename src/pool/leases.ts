@@ -5,6 +5,7 @@ import type { BackendPool, PooledConnection } from './backend-pool.ts';
 import { cleanUp, rollBack } from './clean-up.ts';
 import type { Partition } from './partition.ts';
 import type { Waiter } from './pool.ts';
+import type { SharedConnection } from './shared-connection.ts';
 
 /** Who waits for a lease. Exactly one of the two is called, inside a turn, unless the wait is given up. */
 export interface LeaseWaiter {
@@ -25,6 +26,10 @@ export type LeaseWish = 'any' | 'no temporary schema' | 'new';
 export class Leases {
   readonly #partition: Partition;
   readonly #pools: readonly BackendPool[];
+  readonly #sharedEnds = {
+    giveBack: (connection: BackendConnection) => (connection.cancelled ? this.abandon(connection) : this.give(connection)),
+    lost: (connection: BackendConnection) => this.discard(connection),
+  };
 
   constructor(partition: Partition, pools: readonly BackendPool[]) {
     this.#partition = partition;
@@ -51,6 +56,13 @@ export class Leases {
     if (member === null || connection.sequenceLease !== lease || !pool.pool.takeThis(member)) return false;
     this.#lend(connection);
     return true;
+  }
+
+  /** A connection on which the read of a session with these settings is pipelined with those of others, or null for a lease. */
+  share(backend: number, settings: SettingsSet): SharedConnection | null {
+    const pool = this.#pool(backend);
+    const shared = pool.shared.get(this.#partition) ?? pool.startSharing(this.#partition, this.#sharedEnds);
+    return shared.share(settings);
   }
 
   wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void {
@@ -95,7 +107,7 @@ export class Leases {
   }
 
   load(backend: number): number {
-    return this.#pool(backend).pool.load;
+    return this.#pool(backend).load;
   }
 
   #cleaned(connection: BackendConnection): (clean: boolean) => void {

@@ -105,6 +105,14 @@ export class Pool<K, M extends PoolMember<K>> {
     return this.#lent + this.#waiting.length;
   }
 
+  get lent(): number {
+    return this.#lent;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** The most members. */
   get limit(): number {
     return this.#limits.maxPerBackend;

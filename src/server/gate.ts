@@ -7,11 +7,12 @@ import { type Partition, type Partitions, settingsAtStart } from '../pool/partit
 import { encodeBackendKeyData, encodeParameterStatus, READY_FOR_QUERY } from '../protocol/backend-encoders.ts';
 import { PROTOCOL_3_2 } from '../protocol/codes.ts';
 import { errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
-import type { SessionLimits, SessionParts } from '../session/parts.ts';
+import type { Origin, SessionLimits, SessionParts } from '../session/parts.ts';
 import type { SessionPolicy } from '../session/router.ts';
 import type { ListenMode } from '../session/state.ts';
 import type { View } from '../topology/view.ts';
 import { OperationalError } from '../util/errors.ts';
+import { Lru } from '../util/lru.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { AcceptedClient, ClientAcceptor } from './accept.ts';
@@ -25,6 +26,7 @@ import { sortParameters } from './startup-parameters.ts';
 export interface ServingRules {
   readonly limits: SessionLimits & SessionTimeouts & { readonly clients: number; readonly clientsPerUser: number | null };
   readonly sessionPool: boolean;
+  readonly sharedReads: boolean;
   policy(user: string, database: string): SessionPolicy;
 }
 
@@ -36,7 +38,7 @@ export interface GateParts extends Omit<SessionClientParts, 'timeouts' | 'cancel
   readonly view: () => View;
   readonly canceller: Canceller;
   /** The parts of a session that are its database's. */
-  readonly forDatabase: (database: string) => Pick<SessionParts, 'topology' | 'statements' | 'registry' | 'random'>;
+  readonly forDatabase: (database: string) => Pick<SessionParts, 'topology' | 'statements' | 'registry' | 'speeds' | 'random'>;
   readonly replication: Omit<ReplicationRelayParts, 'gone'>;
   readonly measures: Measures;
   readonly telemetry: Telemetry;
@@ -44,10 +46,14 @@ export interface GateParts extends Omit<SessionClientParts, 'timeouts' | 'cancel
 
 type Login = Extract<AcceptedClient, { readonly kind: 'session' }>;
 
+/** Hosts and databases whose latest work is remembered for clients to come. Ours. */
+const MAX_ORIGINS = 10_000;
+
 /** Where clients come in: from an accepted socket to a session that serves it. */
 export class Gate {
   readonly clients = new Clients<SessionClient | ReplicationRelay>();
   readonly #parts: GateParts;
+  readonly #origins = new Lru<string, Origin>(MAX_ORIGINS);
   #draining = false;
   #arriving = 0;
 
@@ -168,10 +174,12 @@ export class Gate {
       },
       {
         mode,
+        origin: this.#originOf(login),
         baseSettings: settingsAtStart(of.applicationName),
         reported: of.reported,
         own: of.own,
         sessionPool: rules.sessionPool,
+        sharedReads: rules.sharedReads,
         limits: rules.limits,
       },
       of.partition,
@@ -179,6 +187,16 @@ export class Gate {
     this.clients.add(client);
     parts.measures.clientsLoggedIn++;
     client.start(greeting(of.reported, mode, of.applicationName, identity), login.rest);
+  }
+
+  #originOf({ socket, database }: Login): Origin {
+    const key = `${socket.remoteAddress} ${database}`;
+    let origin = this.#origins.get(key);
+    if (origin === undefined) {
+      origin = { lastPrimaryMs: Number.NEGATIVE_INFINITY };
+      this.#origins.set(key, origin);
+    }
+    return origin;
   }
 
   async #admitReplication(login: Login): Promise<void> {

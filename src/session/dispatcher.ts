@@ -13,9 +13,10 @@ import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './ex
 import { wishFor } from './lease-wish.ts';
 import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, leaveReplica, mayStayOnReplica } from './optimism.ts';
-import type { LeasePort, LeaseWaiter, TopologyPort } from './ports.ts';
+import type { LeasePort, LeaseWaiter, SharedPort, Sharer, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
+import type { ShapeSpeeds } from './shape-speeds.ts';
 import type { SessionState } from './state.ts';
 import { isUnreachable, noPrimary, noReplica, noSequenceValue } from './unavailable.ts';
 import type { ClientMessage, Work } from './work.ts';
@@ -38,7 +39,11 @@ export interface DispatcherOptions {
   readonly heldReplyBytes: number;
   readonly sessionPool: boolean;
   readonly fenceWaitMs: number;
+  readonly sharedReads: boolean;
 }
+
+/** Reads of one session that are under way on a shared connection at most: a long pipeline is better off by itself. Ours. */
+const MAX_SHARED_WORKS = 4;
 
 /**
  * Brings works to backend connections: decides where, gets a lease, sends. At most one work is *stalled*, waiting for a
@@ -52,7 +57,8 @@ export class Dispatcher {
   readonly #topology: TopologyPort;
   readonly #clock: Clock;
   readonly #measures: Measures;
-  readonly #holder: ConnectionHolder;
+  readonly #holder: ConnectionHolder & Sharer;
+  readonly #speeds: ShapeSpeeds;
   readonly #options: DispatcherOptions;
   readonly #owner: DispatcherOwner;
   readonly #sender: Sender;
@@ -70,7 +76,8 @@ export class Dispatcher {
       readonly clock: Clock;
       readonly measures: Measures;
       /** Hears of what happens to connections while they are held. */
-      readonly holder: ConnectionHolder;
+      readonly holder: ConnectionHolder & Sharer;
+      readonly speeds: ShapeSpeeds;
     },
     options: DispatcherOptions,
     owner: DispatcherOwner,
@@ -83,6 +90,7 @@ export class Dispatcher {
     this.#clock = parts.clock;
     this.#measures = parts.measures;
     this.#holder = parts.holder;
+    this.#speeds = parts.speeds;
     this.#options = options;
     this.#owner = owner;
     this.#sender = new Sender(sink);
@@ -94,8 +102,9 @@ export class Dispatcher {
 
   /** Sends the work now, or stalls it. */
   submit(work: Work): void {
-    const { active, home } = this.#state;
-    if (active !== null) this.#onActive(work, active);
+    const { active, home, shared } = this.#state;
+    if (shared !== null) this.#onShared(work, shared);
+    else if (active !== null) this.#onActive(work, active);
     else if (home !== null && (this.#state.pinned || this.#state.transaction === 'open')) {
       work.route = routeTo(this.#state.homeIsPrimary ? 'primary' : 'replica', 'pinned');
       this.#activate(home, this.#state.homeIsPrimary);
@@ -316,7 +325,49 @@ export class Dispatcher {
     return true;
   }
 
+  /** Reads of the session are under way on a shared connection: what is no such read waits for their replies. */
+  #onShared(work: Work, shared: SharedPort): void {
+    const state = this.#state;
+    const { connection } = shared;
+    const fits = shared.open && connection.settings === state.settings && state.works.length < MAX_SHARED_WORKS;
+    if (fits && !state.activeIsPrimary && this.#mayShare(work)) {
+      const route = this.#router.intent(work);
+      if (route.target === 'replica' && this.#router.mayRead(this.#topology.view(), connection.backend)) {
+        work.route = route;
+        this.#sendShared(work, shared);
+        return;
+      }
+    }
+    this.#stall(work);
+  }
+
+  #mayShare(work: Work): boolean {
+    const facts = work.facts[0];
+    if (!this.#options.sharedReads || facts === undefined || work.facts.length > 1 || !standsAlone(work)) return false;
+    const { transaction, expectsTransaction, pinned } = this.#state;
+    return transaction === 'idle' && !expectsTransaction && !pinned && this.#speeds.mayShare(facts);
+  }
+
+  /** Sends the work on a connection that others use at the same time; false when there is none. */
+  #share(work: Work, backend: number, primary: boolean): boolean {
+    const shared = this.#leases.share(backend, this.#state.settings);
+    if (shared === null) return false;
+    shared.join(this.#sender.sink, this.#holder);
+    this.#state.shared = shared;
+    this.#state.activeIsPrimary = primary;
+    this.#sendShared(work, shared);
+    return true;
+  }
+
+  #sendShared(work: Work, shared: SharedPort): void {
+    const { connection } = shared;
+    work.shared = true;
+    this.#measures.sharedReads++;
+    this.#put(work, connection, null);
+  }
+
   #lease(work: Work, backend: number, primary: boolean): void {
+    if (this.#mayShare(work) && this.#share(work, backend, primary)) return;
     const wish = wishFor(work, this.#state.settings, primary);
     const connection = this.#leases.take(backend, this.#state.settings, wish);
     if (connection !== null) {
@@ -330,7 +381,8 @@ export class Dispatcher {
       granted: this.#kept((granted) => {
         this.#giveUp = null;
         this.#stalled = null;
-        this.#measures.waitTime.observe((this.#clock.now() - since) / 1000);
+        work.sentMs = this.#clock.now();
+        this.#measures.waitTime.observe((work.sentMs - since) / 1000);
         this.#activate(granted, primary);
         this.#send(work, granted);
         if (this.#stalled === null) this.#owner.resumed();
@@ -390,6 +442,11 @@ export class Dispatcher {
       this.#settingsFirst(work, connection, settings);
       return;
     }
+    this.#put(work, connection, settings);
+  }
+
+  #put(work: Work, connection: BackendConnection, settings: SettingsSet | null): void {
+    const state = this.#state;
     this.#prepare(work, connection);
     const route = work.route;
     if (route !== null) this.#measures.routed.inc(route.target, route.reason);
@@ -487,4 +544,12 @@ export class Dispatcher {
   #refuse(work: Work, error: Error): void {
     this.#owner.workRefused(work, error);
   }
+}
+
+/** Nothing goes ahead of the work, nothing behind it, and its messages are what any session could have sent. */
+function standsAlone(work: Work): boolean {
+  if (!work.complete || work.kind === 'call' || work.endsInQuery || work.flushed || work.executes > 1) return false;
+  if (work.begins !== null || work.borrowed !== null || work.wantsNew || work.attempts > 1) return false;
+  for (const { duplicate, contested } of work.messages) if (duplicate || contested) return false;
+  return true;
 }

@@ -4,7 +4,7 @@ import type { Work } from './work.ts';
 
 /**
  * What the work, sent under these settings, would notice of others who had the connection before: the counts of their
- * activity, and that a temporary schema was made (current_schema() names it then, and PREPARE TRANSACTION refuses to go on
+ * activity, that a library is loaded, and that a temporary schema was made (current_schema() names it then, and PREPARE TRANSACTION refuses to go on
  * only where it is made).
  */
 export function wishFor(work: Work, settings: SettingsSet, primary: boolean): LeaseWish {
@@ -12,7 +12,7 @@ export function wishFor(work: Work, settings: SettingsSet, primary: boolean): Le
   if (!primary) return 'any';
   let wish: LeaseWish = settings.entries.get('search_path')?.includes('pg_temp') === true ? 'no temporary schema' : 'any';
   for (const { residue, sessionState } of work.facts) {
-    if (residue.size > 0 && residue.has('activity counters')) return 'new';
+    if (residue.size > 0 && (residue.has('activity counters') || residue.has('library'))) return 'new';
     if (sessionState === 'temporary schema') wish = 'no temporary schema';
   }
   return wish;

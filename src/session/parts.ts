@@ -4,6 +4,7 @@ import type { SettingsSet } from '../util/settings-set.ts';
 import type { ClientPort, LeasePort, StatementPort, TopologyPort } from './ports.ts';
 import type { StatementRegistry } from './prepared-statements.ts';
 import type { SessionPolicy } from './router.ts';
+import type { ShapeSpeeds } from './shape-speeds.ts';
 import type { ListenMode } from './state.ts';
 
 /** Everything a session is made of. */
@@ -15,6 +16,7 @@ export interface SessionParts {
   readonly registry: StatementRegistry;
   readonly clock: Clock;
   readonly measures: Measures;
+  readonly speeds: ShapeSpeeds;
   readonly policy: SessionPolicy;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -22,7 +24,17 @@ export interface SessionParts {
   readonly onBug: (error: unknown) => void;
 }
 
+/**
+ * Where clients come from that are likely to act for each other: one host and database. A client that connects anew goes on
+ * where it, or its neighbour in the same application, was.
+ */
+export interface Origin {
+  /** When the last reply of the primary came to one of them (ms of the clock). */
+  lastPrimaryMs: number;
+}
+
 export interface SessionOptions {
+  readonly origin: Origin;
   readonly mode: ListenMode;
   /** Settings that the session begins with beyond its pool's startup parameters. */
   readonly baseSettings: SettingsSet;
@@ -31,6 +43,7 @@ export interface SessionOptions {
   /** Startup parameters that are pgweir's own. */
   readonly own: ReadonlyMap<string, string>;
   readonly sessionPool: boolean;
+  readonly sharedReads: boolean;
   readonly limits: SessionLimits;
 }
 

@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/connection.ts';
+import type { SegmentSink } from '../backend/exchange.ts';
 import type { Catalog } from '../sql/catalog.ts';
 import type { OpaqueReason } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
@@ -34,6 +35,8 @@ export interface LeasePort {
   take(backend: number, settings: SettingsSet, wish: LeaseWish): BackendConnection | null;
   /** Lends a connection again if it is idle and nobody has advanced a sequence there since the lease of this number. */
   takeAgain(connection: BackendConnection, lease: number): boolean;
+  /** A connection on which a read of this session is pipelined with those of others; null when it had better have a lease. */
+  share(backend: number, settings: SettingsSet): SharedPort | null;
   /** Waits for one; returns how to give up waiting. */
   wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void;
   /** Gives a clean connection back: idle, nothing owed, no residue. Exactly once for each lease. */
@@ -49,6 +52,37 @@ export interface LeasePort {
   noteSequenceValuesAsked(): void;
   /** Work under way on a backend, for balancing. */
   load(backend: number): number;
+}
+
+/** A connection that carries reads of many sessions. */
+export interface SharedPort {
+  readonly connection: BackendConnection;
+  /** Takes more reads. */
+  readonly open: boolean;
+  /** When its latest read was answered (ms of the clock). */
+  lastServedMs: number;
+  /** The session enters, with the sink of its segments; enters no more until it has left. */
+  join(sink: SegmentSink, sharer: Sharer): void;
+  /** All its reads were answered. */
+  leave(sink: SegmentSink): void;
+  /** It does not want its answers any more. */
+  drop(sink: SegmentSink): void;
+  /** Whether the backend works for this session at the moment. */
+  serves(sink: SegmentSink): boolean;
+  /** Leaves the connection to the session that it works for, as a lease. */
+  leaveToHead(cause: 'long reply' | 'slow client'): void;
+}
+
+/** What a session is told of the shared connection on which it has reads under way. */
+export interface Sharer {
+  /** The connection is lost, after `lost` of each of its segments. */
+  sharedLost(connection: BackendConnection, farewell: Buffer | null): void;
+  /** Its reads there will not be answered: they are to be run elsewhere. */
+  sharedMoved(): void;
+  /** The connection is its own now, a lease like any other. */
+  sharedBecameLease(connection: BackendConnection): void;
+  writable(): void;
+  broken(error: unknown): void;
 }
 
 /** The topology, and what the session tells it. */

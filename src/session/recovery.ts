@@ -1,4 +1,5 @@
 import { decodeErrorFields, type ReportableError } from '../protocol/error-response.ts';
+import type { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Aftermath } from './aftermath.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -100,6 +101,19 @@ export class Recovery {
     } else this.#leaveReplica();
     this.#putInFront();
     return true;
+  }
+
+  /** Works that will not be answered where they were sent: they are run elsewhere; the first fails if `error` says how. */
+  moved(works: readonly Work[], error: OperationalError | null): void {
+    for (const work of works) {
+      if (error !== null && work === works[0]) this.#comeBack.push({ work, error });
+      else {
+        // Not an attempt that failed.
+        work.attempts--;
+        this.#runAgain(work);
+      }
+    }
+    this.#putInFront();
   }
 
   /** What was to go ahead of the work failed, and with it the work; its connection is not to be used again. */

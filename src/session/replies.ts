@@ -22,6 +22,8 @@ export interface RepliesOwner {
   copyBegan(work: Work, segment: Segment): void;
   /** A batch that ends in a Query failed before it: PostgreSQL passes over everything up to a Sync. */
   batchBroken(work: Work, segment: Segment): void;
+  /** The reply of a work that shares its connection is too long for the others to wait. */
+  replyIsLong(): void;
   /** The connection was lost with this work unanswered. */
   workLost(work: Work): void;
 }
@@ -50,6 +52,8 @@ export class Replies implements SegmentSink {
   forward(segment: Segment, slice: Buffer, start: number, end: number, final: boolean): void {
     const work = segment.work as Work;
     if (work.again) return;
+    work.replyBytes += end - start;
+    if (work.shared && !final && work.replyBytes > LONG_REPLY_BYTES) this.#owner.replyIsLong();
     if (work.holding && !final) {
       this.#hold(work, slice, start, end);
       return;
@@ -177,6 +181,9 @@ export class Replies implements SegmentSink {
       return described && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
     }
     if (work.attempts >= MAX_ATTEMPTS) return null;
+    if (sqlstate === QUERY_CANCELED && work.shared && !work.cancelAsked) {
+      return this.#state.shared?.connection.cancelled === true ? 'cancel of a neighbour' : null;
+    }
     if (work.retryable && ENDS_CONNECTION.has(sqlstate)) return sqlstate;
     if (work.retryable && !this.#state.activeIsPrimary && CONFLICT.has(sqlstate)) return sqlstate;
     // A read-only listener has no other place: there the refusal is the answer.
@@ -192,6 +199,11 @@ export const MAX_ATTEMPTS = 4;
 
 /** The backend goes away, or is not up yet: admin_shutdown, crash_shutdown, cannot_connect_now. */
 const ENDS_CONNECTION: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03']);
+
+const QUERY_CANCELED = '57014';
+
+/** A reply that grows longer than this has its connection to itself. Ours: four times what a quick shape returns. */
+const LONG_REPLY_BYTES = 64 * 1024;
 
 /** On a standby these always mean a conflict with recovery: SERIALIZABLE, the other cause, is refused there. */
 const CONFLICT: ReadonlySet<string> = new Set(['40001', '40P01']);

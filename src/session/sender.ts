@@ -16,11 +16,11 @@ import type { ClientMessage, Work } from './work.ts';
  * statements under the connection's names and those it does not have prepared first. All of it leaves in one write.
  */
 export class Sender {
-  readonly #sink: SegmentSink;
+  readonly sink: SegmentSink;
 
   /** @param sink gets the replies of all segments; their `work` is the work, also of swallowed ones. */
   constructor(sink: SegmentSink) {
-    this.#sink = sink;
+    this.sink = sink;
   }
 
   /**
@@ -30,7 +30,7 @@ export class Sender {
   begin(connection: BackendConnection, work: Work, settings: SettingsSet | null): Segment {
     work.sent = true;
     work.attempts++;
-    connection.closeEvicted(this.#sink);
+    connection.closeEvicted(this.sink);
     if (settings !== null) {
       work.guard = new Guard();
       this.#swallowed(connection, work, encodeQuery(settingsPrelude(connection.settings, settings)));
@@ -46,7 +46,7 @@ export class Sender {
       if (work.begins.failed) this.#swallowed(connection, work, FAILING, null);
     }
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
-    const segment = new Segment('forward', this.#sink, work.guard, work.kind === 'batch' ? new ReplyScript() : null);
+    const segment = new Segment('forward', this.sink, work.guard, work.kind === 'batch' ? new ReplyScript() : null);
     segment.work = work;
     segment.hidesReady = work.endsInFlush;
     connection.push(segment);
@@ -97,7 +97,7 @@ export class Sender {
   #lend(connection: BackendConnection, work: Work, borrowed: ReadonlyMap<string, PreparedStatement | null>): void {
     for (const [name, statement] of borrowed) {
       if (statement === null) continue;
-      const segment = new Segment('swallow', this.#sink, null, null);
+      const segment = new Segment('swallow', this.sink, null, null);
       segment.work = work;
       connection.push(segment);
       const parse = Buffer.concat([parseMessage(statement, name), SYNC]);
@@ -108,7 +108,7 @@ export class Sender {
   }
 
   #swallowed(connection: BackendConnection, work: Work, bytes: Buffer, guard = work.guard): void {
-    const segment = new Segment('swallow', this.#sink, guard, null);
+    const segment = new Segment('swallow', this.sink, guard, null);
     segment.work = work;
     connection.forgetUnnamed();
     connection.push(segment);

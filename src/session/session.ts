@@ -15,7 +15,8 @@ import { Names } from './names.ts';
 import { changesNames, isAnswerDue } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { OwnSettings } from './own-settings.ts';
-import type { SessionOptions, SessionParts } from './parts.ts';
+import type { Origin, SessionOptions, SessionParts } from './parts.ts';
+import type { SharedPort, Sharer } from './ports.ts';
 import { SessionStatements } from './prepared-statements.ts';
 import { Recovery } from './recovery.ts';
 import { isIdle, MAX_ATTEMPTS, Replies, type RepliesOwner } from './replies.ts';
@@ -34,7 +35,7 @@ const MAX_AHEAD_BYTES = 64 * 1024;
  * The client's messages become works (`work.ts`), works go to a backend through the dispatcher, replies come back through
  * `replies.ts`, what statements leave behind is settled by `aftermath.ts` before a connection is given back.
  */
-export class Session implements ConnectionHolder {
+export class Session implements ConnectionHolder, Sharer {
   readonly #parts: SessionParts;
   /** Settings as the server reported them at login. */
   readonly #reported: ReadonlyMap<string, string>;
@@ -44,7 +45,9 @@ export class Session implements ConnectionHolder {
   readonly #aftermath: Aftermath;
   readonly #own: OwnSettings;
   readonly #names: Names;
+  readonly #origin: Origin;
   readonly #outbox: Outbox;
+  readonly #replies: Replies;
   readonly #here: Here;
   readonly #recovery: Recovery;
   readonly #settling: Settling;
@@ -62,18 +65,24 @@ export class Session implements ConnectionHolder {
   idleSinceMs: number;
 
   constructor(parts: SessionParts, options: SessionOptions) {
-    const { client, leases, topology, statements, clock, measures, policy, random } = parts;
+    const { client, leases, topology, statements, clock, measures, policy, random, speeds } = parts;
     const { mode, limits, reported } = options;
     const own = new OwnSettings(options.own);
     const ofClient = new SessionStatements(parts.registry, limits.statementsPerClient);
     const state = new SessionState(mode, ofClient, options.baseSettings);
+    state.lastPrimaryMs = options.origin.lastPrimaryMs;
     const aftermath = new Aftermath(state, measures, clock);
     const names = new Names(state, statements, aftermath, reported);
     const router = new Router(state, { policy, own, clock, random, scanMode: () => names.scanMode() });
     const replies = new Replies(state, client, this.#replied(), measures, limits.heldReplyBytes);
     const dispatcher = new Dispatcher(
-      { state, router, leases, topology, clock, measures, holder: this },
-      { heldReplyBytes: limits.heldReplyBytes, sessionPool: options.sessionPool, fenceWaitMs: policy.fenceWaitMs },
+      { state, router, leases, topology, clock, measures, holder: this, speeds },
+      {
+        heldReplyBytes: limits.heldReplyBytes,
+        sessionPool: options.sessionPool,
+        fenceWaitMs: policy.fenceWaitMs,
+        sharedReads: options.sharedReads,
+      },
       {
         workRefused: (work, error) => this.#refused(work, error),
         resumed: () => this.#pump(),
@@ -90,6 +99,8 @@ export class Session implements ConnectionHolder {
     });
     const refuse = (work: Work, error: OperationalError) => this.#refused(work, error);
     this.#parts = parts;
+    this.#replies = replies;
+    this.#origin = options.origin;
     this.#reported = reported;
     this.#state = state;
     this.#intake = intake;
@@ -150,6 +161,7 @@ export class Session implements ConnectionHolder {
 
   /** What a cancel request of the client is to reach: the connection that works for it, or null. */
   cancel(): BackendConnection | null {
+    if (this.#state.shared !== null) return this.#cancelShared(this.#state.shared);
     if (this.#state.works.length > 0) return this.#state.active;
     const stalled = this.#dispatcher.abandonStalled();
     if (stalled !== null) {
@@ -159,12 +171,26 @@ export class Session implements ConnectionHolder {
     return null;
   }
 
+  /** A read that waits for others on its connection is not begun: it is answered at once, those behind it elsewhere. */
+  #cancelShared(shared: SharedPort): BackendConnection | null {
+    const [first] = this.#state.works;
+    if (first !== undefined && shared.serves(this.#replies)) {
+      first.cancelAsked = true;
+      return shared.connection;
+    }
+    shared.drop(this.#replies);
+    this.#moved(new OperationalError('query_canceled', 'canceling statement due to user request'));
+    return null;
+  }
+
   /** The client is gone, or is to go: everything it held is given back or closed. */
   close(): void {
     const state = this.#state;
     if (state.closed) return;
     state.closed = true;
     this.#dispatcher.abandonStalled();
+    state.shared?.drop(this.#replies);
+    state.shared = null;
     const { active, home } = state;
     state.active = null;
     state.home = null;
@@ -191,6 +217,7 @@ export class Session implements ConnectionHolder {
   /** More bytes have piled up for the client than it should be sent: its backend waits, and so do its next messages. */
   clientCongested(): void {
     this.#congested = true;
+    if (this.#state.shared?.serves(this.#replies)) this.#state.shared.leaveToHead('slow client');
     this.#state.active?.pause();
     this.#steerReading();
   }
@@ -236,6 +263,43 @@ export class Session implements ConnectionHolder {
       return;
     }
     this.#recovery.settleLost(lost, farewell);
+    this.#pump();
+  }
+
+  sharedLost(connection: BackendConnection, farewell: Buffer | null): void {
+    const state = this.#state;
+    if (state.activeIsPrimary) state.lastPrimaryMs = this.#parts.clock.now();
+    this.#parts.topology.suspect(connection.backend, 'connection lost');
+    state.shared = null;
+    state.works.length = 0;
+    const lost = this.#recovery.takeLost();
+    if (lost.some((work) => work.streamed) && connection.cutInside) {
+      this.close();
+      this.#parts.client.end();
+      return;
+    }
+    this.#recovery.settleLost(lost, farewell);
+    this.#pump();
+  }
+
+  sharedMoved(): void {
+    this.#moved(null);
+  }
+
+  sharedBecameLease(connection: BackendConnection): void {
+    const state = this.#state;
+    state.shared = null;
+    state.active = connection;
+    state.spoilt = false;
+    connection.holder = this;
+    if (this.#congested) connection.pause();
+  }
+
+  /** What was under way on a shared connection is run elsewhere; the first fails if `error` says how. */
+  #moved(error: OperationalError | null): void {
+    const state = this.#state;
+    state.shared = null;
+    this.#recovery.moved(state.works.splice(0), error);
     this.#pump();
   }
 
@@ -287,7 +351,8 @@ export class Session implements ConnectionHolder {
     if ((this.#recovery.pending || this.#waiting !== null) && state.works.length > 0) return false;
     if (this.#intake.mustWait) return false;
     if (this.#broken !== null && isAnswerDue(state)) return false;
-    return state.active === null || !state.active.congested;
+    const connection = state.active ?? state.shared?.connection ?? null;
+    return connection === null || !connection.congested;
   }
 
   /** Who waits for a connection is read on, a little, so that it is noticed when it leaves. */
@@ -354,6 +419,7 @@ export class Session implements ConnectionHolder {
       swallowed: () => this.#settling.proceed(),
       copyBegan: (work, segment) => this.#copyBegan(work, segment),
       batchBroken: (work, segment) => this.#batchBroken(work, segment),
+      replyIsLong: () => this.#state.shared?.leaveToHead('long reply'),
       workLost: (work) => this.#recovery.lost(work),
     };
   }
@@ -406,6 +472,7 @@ export class Session implements ConnectionHolder {
       if (state.activeIsPrimary) this.#aftermath.noteSequence(work, connection, this.#parts.leases.sequenceValuesAsked);
     }
     this.#account(work, now, failed);
+    if (work.retryable && !failed) this.#learnSpeed(work, now);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
     if (idle && this.#own.followsTransaction) {
       this.#own.transactionEnded(!failed && state.transaction !== 'failed' && !rollsBack(work));
@@ -422,6 +489,7 @@ export class Session implements ConnectionHolder {
       return;
     }
     state.expectsTransaction = !idle;
+    this.#leaveShared();
     this.#outbox.sendKept();
     this.#becameIdle();
     if (idle) this.#settling.proceed();
@@ -435,6 +503,7 @@ export class Session implements ConnectionHolder {
     const seconds = (now - work.startedMs) / 1000;
     if (state.activeIsPrimary) {
       state.lastPrimaryMs = now;
+      this.#origin.lastPrimaryMs = now;
       measures.queryTimePrimary.observe(seconds);
     } else {
       state.lastReplica = work.backend;
@@ -454,8 +523,23 @@ export class Session implements ConnectionHolder {
     this.#changesCatalog = false;
   }
 
+  #learnSpeed(work: Work, now: number): void {
+    const { shared } = this.#state;
+    const facts = work.facts[0];
+    if (facts === undefined || work.facts.length > 1) return;
+    const since = shared === null ? work.sentMs : Math.max(work.sentMs, shared.lastServedMs);
+    if (shared !== null) shared.lastServedMs = now;
+    this.#parts.speeds.note(facts, now - since, work.replyBytes);
+  }
+
+  #leaveShared(): void {
+    this.#state.shared?.leave(this.#replies);
+    this.#state.shared = null;
+  }
+
   #again(work: Work): void {
     if (!this.#recovery.again(work)) return;
+    this.#leaveShared();
     this.#settling.proceed();
     this.#pump();
   }

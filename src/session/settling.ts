@@ -28,6 +28,7 @@ export class Settling {
   proceed(): void {
     const { state, aftermath, dispatcher, intake } = this.#parts;
     const connection = state.active;
+    if (connection === null && state.shared === null) dispatcher.retry();
     if (connection === null || state.settling || state.works.length > 0 || state.expectsTransaction) return;
     if (connection.owed > 0 || intake.insideCopy || connection.cancelsInFlight > 0) return;
     if (connection.cancelled) {

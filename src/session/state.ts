@@ -3,6 +3,7 @@ import type { Residue } from '../backend/residue.ts';
 import type { TransactionModes } from '../sql/facts.ts';
 import type { OperationalError } from '../util/errors.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import type { SharedPort } from './ports.ts';
 import type { SessionStatements } from './prepared-statements.ts';
 import type { Work } from './work.ts';
 
@@ -53,6 +54,8 @@ export class SessionState {
   /** The connection that works are sent to now, and its role. */
   active: BackendConnection | null = null;
   activeIsPrimary = false;
+  /** The connection, shared with other sessions, on which its works are under way; `active` is null then. */
+  shared: SharedPort | null = null;
   /** The connection of the primary that the session keeps: pinned, or by `pool.mode: session`. */
   home: BackendConnection | null = null;
   /** The home is one of a replica, for a client that came through the read-only listener. */

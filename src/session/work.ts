@@ -82,6 +82,14 @@ export class Work {
 
   /** The transaction that it begins, put off until now. */
   begins: DeferredTransaction | null = null;
+  /** Was sent on a shared connection. */
+  shared = false;
+  /** Its client has asked to cancel it. */
+  cancelAsked = false;
+  /** Bytes of its reply that have come. */
+  replyBytes = 0;
+  /** When it was sent (ms of the clock), or received, where it did not wait. */
+  sentMs: number;
   /** Runs in a transaction that can be moved to the primary and go on there, so it may be run again. */
   optimistic = false;
   /** It begins such a transaction, of which nothing says that it is READ COMMITTED. */
@@ -120,6 +128,7 @@ export class Work {
   constructor(kind: Work['kind'], startedMs: number) {
     this.kind = kind;
     this.startedMs = startedMs;
+    this.sentMs = startedMs;
   }
 
   add(message: ClientMessage): void {
@@ -130,6 +139,8 @@ export class Work {
   /** Everything about the last attempt is forgotten. */
   startAgain(): void {
     this.again = false;
+    this.shared = false;
+    this.replyBytes = 0;
     this.retryCause = null;
     this.sent = false;
     this.held = null;

@@ -2,7 +2,7 @@ import { assert } from '../util/assert.ts';
 import type { Lsn } from '../util/lsn.ts';
 
 /*
- * The LSN clock: one number for lag, freshness and read-your-writes.
+ * The LSN clock: one measure for lag, freshness and read-your-writes.
  *
  * The monitor asks the primary for its insert position. Whatever was committed and acknowledged before the request was
  * sent, at local time s, lies below the answer, so a replica that has replayed up to the answer contains all of it:
@@ -17,6 +17,21 @@ import type { Lsn } from '../util/lsn.ts';
  *
  * Memory is bounded by thinning: two samples may lie apart by 1/32 of their age, so a replica that lags an hour still
  * gets its lag, overstated by 3 % at most. Leaving samples out only ever makes freshThrough earlier, which is safe.
+ *
+ * A primary sends only what it has flushed, and leaves the WAL of an open transaction (or of a read that pruned a page)
+ * unflushed until something else flushes it: up to 15 s, when the background writer logs a snapshot. For so long no
+ * replica reaches the insert position, though it lacks nothing that was committed. A second clock, of flush positions,
+ * tells that from lag: a synchronous commit is flushed before it is acknowledged, an asynchronous one within three rounds
+ * of the WAL writer, so a replica that has replayed the flush position seen at s has what was committed before
+ *
+ *     s - 3 * wal_writer_delay
+ *
+ * as a rule. A round lasts as long as its fsync takes and begins when the scheduler lets it, so this is no proof
+ * (XLogBackgroundFlush; a WAL writer that stalls breaks it). Lag and health, which are estimates for people and for the
+ * share of work, may rest on it; a fence never does. Two limits: such a lag is shown as three delays at least, and when the
+ * WAL was flushed up to a page boundary in the middle of a record, no replay ends there and the first rule alone holds.
+ *
+ * A flush position needs no rounding: it is the end of a record as XLogBytePosToEndRecPtr has it, or the start of a page.
  */
 
 /** Enough for two weeks at the resolution below, and twice what thinning leaves of one day. */

@@ -15,11 +15,20 @@ export interface Answer {
   readonly readOnly: boolean;
   /** Insert position of a primary (already replayable), replay position of a standby; null before anything was replayed. */
   readonly lsn: Lsn | null;
+  /** Of a primary; null of a standby. */
+  readonly flushed: Flushed | null;
   /** Timeline that a primary writes, or that a standby has proven to follow; null when the standby could not tell. */
   readonly timeline: number | null;
   readonly systemIdentifier: string;
   /** `server_version_num`. */
   readonly serverVersion: number;
+}
+
+/** How far a primary has flushed its WAL, which is as far as it sends it. */
+export interface Flushed {
+  readonly lsn: Lsn;
+  /** Three times `wal_writer_delay`: the age at which a commit is below, as a rule. No bound, see lsn-clock.ts. */
+  readonly usuallyWithinMs: number;
 }
 
 /** The node could not be asked, not even on a new connection. */

@@ -3,7 +3,7 @@ import { connectPg, type PgClientOptions } from '../backend/pg-client.ts';
 import type { Clock } from '../util/clock.ts';
 import { parseLsn } from '../util/lsn.ts';
 import { replayableLsn } from './lsn-clock.ts';
-import type { Answer, Failure, Observation } from './observation.ts';
+import type { Answer, Failure, Flushed, Observation } from './observation.ts';
 
 /** Asks one node how it is. One probe at a time; what it brings is reported, also the end of the connection in between. */
 export interface Prober {
@@ -36,7 +36,8 @@ const PROBE = {
   rowMode: 'array',
   text: `SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
     THEN 'standby ' || coalesce(pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text, '')
-    ELSE 'primary ' || pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text END,
+    ELSE 'primary ' || pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text
+      || ' ' || pg_catalog.pg_current_wal_flush_lsn()::pg_catalog.text END,
   CASE WHEN pg_catalog.pg_is_in_recovery() THEN greatest(
     (SELECT received_tli FROM pg_catalog.pg_stat_get_wal_receiver()),
     (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
@@ -47,7 +48,8 @@ const PROBE = {
   (SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()),
   pg_catalog.current_setting('server_version_num'),
   pg_catalog.current_setting('wal_block_size'),
-  pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::pg_catalog.text`,
+  pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::pg_catalog.text,
+  (1000 * extract(epoch FROM pg_catalog.current_setting('wal_writer_delay')::pg_catalog.interval))::pg_catalog.text`,
 } as const;
 
 /** What the monitor's session must not inherit from its role or the server. Once per connection. */
@@ -170,14 +172,15 @@ function end(client: Client): void {
  * @throws Error when this is not what a PostgreSQL server answers.
  */
 export function parseAnswer(row: readonly (string | null | undefined)[], sentAtMs: number): Answer {
-  const [state, standbyTimeline, walFile, readOnly, systemIdentifier, version, block, segment] = row;
-  const [role, position = ''] = state?.split(' ') ?? [];
+  const [state, standbyTimeline, walFile, readOnly, systemIdentifier, version, block, segment, delay] = row;
+  const [role, position = '', flushPosition = ''] = state?.split(' ') ?? [];
   const inRecovery = role === 'standby';
   const lsn = parseLsn(position);
+  const flushed = inRecovery ? null : parseFlushed(flushPosition, Number(delay ?? Number.NaN));
   const geometry = { blockBytes: Number(block), segmentBytes: Number(segment) };
   const timeline = inRecovery ? Number(standbyTimeline ?? 0) : Number.parseInt(walFile?.slice(0, 8) ?? '', 16);
   const plausible =
-    (inRecovery ? lsn !== null || position === '' : role === 'primary' && lsn !== null && timeline > 0) &&
+    (inRecovery ? lsn !== null || position === '' : role === 'primary' && lsn !== null && flushed !== null && timeline > 0) &&
     geometry.blockBytes > 0 &&
     geometry.segmentBytes > 0;
   if (!plausible || !systemIdentifier) throw new Error(`not the answer of a PostgreSQL server: ${JSON.stringify(row)}`);
@@ -187,10 +190,19 @@ export function parseAnswer(row: readonly (string | null | undefined)[], sentAtM
     inRecovery,
     readOnly: readOnly === 'on',
     lsn: inRecovery || lsn === null ? lsn : replayableLsn(lsn, geometry),
+    flushed,
     timeline: timeline > 0 ? timeline : null,
     systemIdentifier,
     serverVersion: Number(version),
   };
+}
+
+/** The WAL writer needs up to three of its rounds. Source: PostgreSQL documentation, 30.4 Asynchronous Commit. */
+const FLUSH_ROUNDS = 3;
+
+function parseFlushed(position: string, walWriterDelayMs: number): Flushed | null {
+  const lsn = parseLsn(position);
+  return lsn === null || !(walWriterDelayMs >= 0) ? null : { lsn, usuallyWithinMs: FLUSH_ROUNDS * walWriterDelayMs };
 }
 
 /** Says by its code what an error of the driver means. Source: PostgreSQL documentation, appendix A. */

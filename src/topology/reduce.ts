@@ -1,4 +1,5 @@
 import { assertNever } from '../util/assert.ts';
+import type { Lsn } from '../util/lsn.ts';
 import { LsnClock } from './lsn-clock.ts';
 import type { Answer, Observation } from './observation.ts';
 import { adoptIdentifier, electPrimary, type Writable } from './roles.ts';
@@ -7,8 +8,9 @@ import type { BackendView, Problem, Role, View } from './view.ts';
 /*
  * From observations to views. Pure: time comes in with each call.
  *
- * Lag is measured at the replica's own observation: from the instant at which it was asked back to its freshThrough. A
- * newer sample of the primary alone never makes a replica look late. Health looks at the same span, but only up to the
+ * Lag is measured at the replica's own observation: from the instant at which it was asked back to what it contains by
+ * then, proven or as a rule (lsn-clock.ts says when the two differ). A newer sample of the primary alone never makes a
+ * replica look late. Health looks at the same span, but only up to the
  * newest sample: while there is no primary nothing new is written that a replica could lack, so reads go on. (What
  * lag is reported, and what a bound on staleness compares with, keeps growing then.)
  *
@@ -68,6 +70,8 @@ export class TopologyReducer {
   readonly #nodes: readonly Node[];
   #policy: TopologyPolicy;
   #clock = new LsnClock();
+  /** Of flush positions, each as old as what is flushed as a rule. For lag and health alone, never for a fence. */
+  #flushClock = new LsnClock();
   #primary: number | null = null;
   #splitBrain = false;
   #identifier: string | null = null;
@@ -166,13 +170,17 @@ export class TopologyReducer {
     this.#sampled = primary;
     this.#timeline = timeline;
     this.#clock = new LsnClock();
+    this.#flushClock = new LsnClock();
     this.#epoch++;
   }
 
   /** The primary's last answer is a sample, also when it came before the node was known to be the primary. */
   #sample(): void {
     const answer = this.#primary === null ? null : (this.#nodes[this.#primary]?.answer ?? null);
-    if (answer !== null && answer.lsn !== null) this.#clock.add(answer.sentAtMs, answer.lsn);
+    if (answer === null || answer.lsn === null) return;
+    this.#clock.add(answer.sentAtMs, answer.lsn);
+    const { flushed } = answer;
+    if (flushed !== null) this.#flushClock.add(answer.sentAtMs - flushed.usuallyWithinMs, flushed.lsn);
   }
 
   #judge(node: Node, nowMs: number): void {
@@ -206,7 +214,7 @@ export class TopologyReducer {
     if (!answer.inRecovery) return answer.readOnly ? 'read-only' : 'fenced';
     if (!node.continuous) return 'lag unknown';
     if (this.#epoch > 0 && node.timeline !== this.#timeline) return 'timeline not proven';
-    if (this.#freshThroughMs(node) === -Infinity) return 'lag unknown';
+    if (this.#likelyThroughMs(node) === -Infinity) return 'lag unknown';
     if (node.lateByTime) return 'lag over max_lag';
     return node.lateByBytes ? 'lag over max_lag_bytes' : null;
   }
@@ -236,23 +244,35 @@ export class TopologyReducer {
     };
   }
 
-  /** -Infinity for everything but a standby that is up and follows the primary's history. */
-  #freshThroughMs(node: Node): number {
+  /** What a standby has replayed that is up and follows the primary's history; null for everything else. */
+  #replayed(node: Node): Lsn | null {
     const { answer } = node;
-    if (answer === null || answer.lsn === null || !answer.inRecovery) return -Infinity;
-    if (node.failure !== null || node.timeline !== this.#timeline) return -Infinity;
-    return answer.systemIdentifier === this.#identifier ? this.#clock.freshThrough(answer.lsn) : -Infinity;
+    if (answer === null || !answer.inRecovery || answer.systemIdentifier !== this.#identifier) return null;
+    return node.failure === null && node.timeline === this.#timeline ? answer.lsn : null;
   }
 
-  /** From when the standby was asked, but not later than `untilMs`, back to its freshThrough; null when unknown. */
+  /** What is proven, for fences; -Infinity when nothing is. */
+  #freshThroughMs(node: Node): number {
+    const replayed = this.#replayed(node);
+    return replayed === null ? -Infinity : this.#clock.freshThrough(replayed);
+  }
+
+  /** What holds as a rule, for lag and health: not before freshThrough. */
+  #likelyThroughMs(node: Node): number {
+    const replayed = this.#replayed(node);
+    if (replayed === null) return -Infinity;
+    return Math.max(this.#clock.freshThrough(replayed), this.#flushClock.freshThrough(replayed));
+  }
+
+  /** From when the standby was asked, but not later than `untilMs`, back to what it has as a rule; null when unknown. */
   #lagMs(node: Node, untilMs: number): number | null {
-    const freshThroughMs = this.#freshThroughMs(node);
-    if (node.answer === null || freshThroughMs === -Infinity) return null;
-    return Math.max(0, Math.min(node.answer.sentAtMs, untilMs) - freshThroughMs);
+    const throughMs = this.#likelyThroughMs(node);
+    if (node.answer === null || throughMs === -Infinity) return null;
+    return Math.max(0, Math.min(node.answer.sentAtMs, untilMs) - throughMs);
   }
 
   #lagBytes(node: Node): number | null {
-    if (node.answer === null || node.answer.lsn === null || this.#freshThroughMs(node) === -Infinity) return null;
+    if (node.answer === null || node.answer.lsn === null || this.#likelyThroughMs(node) === -Infinity) return null;
     const behind = this.#clock.lsnAt(node.answer.sentAtMs);
     return behind === null ? 0 : Math.max(0, behind - node.answer.lsn);
   }

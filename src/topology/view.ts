@@ -37,7 +37,11 @@ export interface BackendView {
    * come back in an older state, so what a session saw there before holds only within one incarnation.
    */
   readonly incarnation: number;
-  /** From when the replica was last asked back to freshThrough, null when unknown; 0 for the primary. For humans and metrics. */
+  /**
+   * From when the replica was last asked back to what it contained by then, null when unknown; 0 for the primary. For
+   * humans and metrics. While the primary holds back WAL of open transactions this is an estimate (lsn-clock.ts), and
+   * less than freshThrough says, which is proven.
+   */
   readonly lagMs: number | null;
   readonly lagBytes: number | null;
   /** Last known position: insert position of the primary, replay position of a replica. */

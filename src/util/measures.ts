@@ -23,6 +23,10 @@ export class Measures {
   /** Reads that waited for a replica to be fresh enough, by outcome. */
   readonly fenceWaits = new LabelCounter();
 
+  /** Reads that were sent on shared connections; and connections that stopped being shared, by cause. */
+  sharedReads = 0;
+  readonly unshared = new LabelCounter();
+
   /** Backend connections, by the name of the backend: logged in; ended, whoever ended them; could not be opened or logged in. */
   readonly connectionsOpened = new LabelCounter();
   readonly connectionsClosed = new LabelCounter();

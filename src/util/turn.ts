@@ -13,6 +13,13 @@ export interface Flushable {
 export class Turn {
   #depth = 0;
   readonly #dirty: Flushable[] = [];
+  readonly #late: Flushable[] = [];
+  readonly #defer: (work: () => void) => void;
+
+  /** @param defer runs something when all events that are due now were handled; at once where it does not matter */
+  constructor(defer: (work: () => void) => void = (work) => work()) {
+    this.#defer = defer;
+  }
 
   enter(): void {
     this.#depth++;
@@ -40,6 +47,16 @@ export class Turn {
   /** To be called when a socket has gathered its first bytes. Only inside a turn. */
   gathered(socket: Flushable): void {
     this.#dirty.push(socket);
+  }
+
+  /** Flushes when everything that is due now was handled: what many sockets bring at once leaves together on this one. */
+  later(socket: Flushable): void {
+    this.#late.push(socket);
+    if (this.#late.length === 1) this.#defer(() => this.#flushLate());
+  }
+
+  #flushLate(): void {
+    for (const socket of this.#late.splice(0)) socket.flush();
   }
 
   get running(): boolean {

@@ -120,3 +120,16 @@ test('a read-only transaction and a read with a hint see the writes of their ses
   }
   await client.end();
 });
+
+test('a client that connects anew sees what its host wrote before', async () => {
+  for (let round = 0; round < 30; round++) {
+    const [writer] = await sessions(1);
+    const { rows } = (await writer?.query(BUMP, [1])) ?? { rows: [] };
+    await writer?.end();
+    const [reader] = await sessions(1);
+    const seen = await reader?.query(LOOK, [1]);
+    await reader?.end();
+    expect(seen?.rows[0].n).toBe(rows[0].n);
+    expect(seen?.rows[0].port).not.toBe(lagging.port);
+  }
+});

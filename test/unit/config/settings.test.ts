@@ -48,6 +48,7 @@ monitor: { user: pgweir, password: \${PGWEIR_MONITOR_PASSWORD} }
       pool: {
         mode: 'transaction',
         maxPerBackend: 50,
+        sharedReads: true,
         minIdle: 0,
         idleTimeoutMs: 300_000,
         maxLifetimeMs: 3_600_000,

@@ -6,6 +6,7 @@ import { Partition } from '../../../src/pool/partition.ts';
 import { SessionClient } from '../../../src/server/session-client.ts';
 import type { SessionParts } from '../../../src/session/parts.ts';
 import { StatementRegistry } from '../../../src/session/prepared-statements.ts';
+import { ShapeSpeeds } from '../../../src/session/shape-speeds.ts';
 import { assert } from '../../../src/util/assert.ts';
 import { Measures } from '../../../src/util/measures.ts';
 import { realClock } from '../../../src/util/real-clock.ts';
@@ -40,6 +41,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
     registry: new StatementRegistry(1000),
     clock: realClock,
     measures,
+    speeds: new ShapeSpeeds(),
     policy: { consistency: 'session', transactions: 'declared', whenNoReplica: 'primary', fenceWaitMs: 0, rule: null },
     random: () => 0,
   };
@@ -59,10 +61,12 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
     parts,
     {
       mode: 'split',
+      origin: { lastPrimaryMs: Number.NEGATIVE_INFINITY },
       baseSettings: SettingsSet.empty,
       reported: new Map(),
       own: new Map(),
       sessionPool: false,
+      sharedReads: false,
       limits,
     },
     new Partition({ user: 'app', database: 'app', parameters: new Map() }, { kind: 'none' }, ''),

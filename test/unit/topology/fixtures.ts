@@ -17,6 +17,7 @@ export function primaryAnswer(sentAtMs: number, position: number, more: Partial<
     inRecovery: false,
     readOnly: false,
     lsn: lsn(position),
+    flushed: { lsn: lsn(position), usuallyWithinMs: 600 },
     timeline: 1,
     systemIdentifier: 'the cluster',
     serverVersion: 180004,
@@ -25,7 +26,7 @@ export function primaryAnswer(sentAtMs: number, position: number, more: Partial<
 }
 
 export function standbyAnswer(sentAtMs: number, position: number, more: Partial<Answer> = {}): Answer {
-  return primaryAnswer(sentAtMs, position, { inRecovery: true, ...more });
+  return primaryAnswer(sentAtMs, position, { inRecovery: true, flushed: null, ...more });
 }
 
 export const refused: Failure = { kind: 'failure', problem: 'unreachable', detail: 'connect ECONNREFUSED' };

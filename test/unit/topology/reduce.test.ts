@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { TopologyReducer } from '../../../src/topology/reduce.ts';
 import type { BackendView, View } from '../../../src/topology/view.ts';
+import type { Lsn } from '../../../src/util/lsn.ts';
 import { nodes, POLICY, primaryAnswer, refused, standbyAnswer } from './fixtures.ts';
 
 function backend(view: View, index: number): BackendView {
@@ -99,6 +100,55 @@ describe('lag', () => {
     expect(backend(topology.view(902), 1)).toMatchObject({ freshThroughMs: 0, lagMs: 900, lagBytes: 4000, problem: null });
     topology.observe(1, standbyAnswer(903, 5000));
     expect(backend(topology.view(904), 1)).toMatchObject({ freshThroughMs: 900, lagMs: 3, lagBytes: 0 });
+  });
+
+  describe('while the primary holds back the WAL of an open transaction', () => {
+    const flushed = (position: number, usuallyWithinMs = 600) => ({ flushed: { lsn: position as Lsn, usuallyWithinMs } });
+    const FIFTEEN_SECONDS = 15_000;
+
+    it('stays three rounds of the WAL writer and costs no replica its health, but what is fresh through stays what is proven', () => {
+      const topology = healthy();
+      for (let at = 100; at <= FIFTEEN_SECONDS; at += 100) {
+        topology.observe(0, primaryAnswer(at, 1064, flushed(1000)));
+        topology.observe(1, standbyAnswer(at, 1000));
+        const { problem, freshThroughMs, lagMs } = backend(topology.view(at), 1);
+        expect({ problem, freshThroughMs, lagMs }).toEqual({ problem: null, freshThroughMs: 0, lagMs: Math.min(at, 600) });
+      }
+      topology.observe(0, primaryAnswer(15_100, 1064));
+      topology.observe(1, standbyAnswer(15_101, 1064));
+      expect(backend(topology.view(15_102), 1)).toMatchObject({ freshThroughMs: 15_100, lagMs: 1 });
+    });
+
+    it('grows for a replica that has not replayed what was flushed', () => {
+      const topology = healthy();
+      for (let at = 100; at <= 2000; at += 100) topology.observe(0, primaryAnswer(at, 2064, flushed(2000)));
+      topology.observe(1, standbyAnswer(2000, 1999));
+      expect(backend(topology.view(2001), 1)).toMatchObject({ problem: 'lag over max_lag', freshThroughMs: 0, lagMs: 2000 });
+    });
+
+    it('is known although the first sample already was beyond what is flushed', () => {
+      const topology = new TopologyReducer(nodes(2), POLICY);
+      topology.observe(0, primaryAnswer(10, 1064, flushed(1000)));
+      topology.observe(1, standbyAnswer(12, 1000));
+      expect(backend(topology.view(13), 1)).toMatchObject({ problem: null, freshThroughMs: -Infinity, lagMs: 600, lagBytes: 64 });
+    });
+
+    it('takes in another wal_writer_delay, and never goes back in time for it', () => {
+      const topology = healthy();
+      topology.observe(0, primaryAnswer(100, 1064, flushed(1000, 60)));
+      topology.observe(0, primaryAnswer(200, 1064, flushed(1000, 900)));
+      topology.observe(1, standbyAnswer(200, 1000));
+      expect(backend(topology.view(201), 1)).toMatchObject({ freshThroughMs: 0, lagMs: 160 });
+    });
+
+    it('says nothing of another primary', () => {
+      const topology = healthy();
+      topology.observe(0, primaryAnswer(1000, 1064, flushed(1000)));
+      topology.observe(0, refused);
+      topology.observe(1, primaryAnswer(1100, 5064, { timeline: 2, ...flushed(5000) }));
+      topology.observe(2, standbyAnswer(1200, 4999, { timeline: 2 }));
+      expect(backend(topology.view(1201), 2)).toMatchObject({ problem: 'lag unknown', freshThroughMs: -Infinity, lagMs: null });
+    });
   });
 
   it('over max_lag a replica leaves; it returns in one probe, below four fifths of it, with a slow start', () => {

@@ -1,0 +1,111 @@
+import type { BackendConnection } from '../backend/connection.ts';
+import type { Clock } from '../util/clock.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
+import { SharedConnection, type SharedConnectionOwner, type UnsharedCause } from './shared-connection.ts';
+
+/** A further connection is shared only when those there are have this many reads under way each. Measured, ours. */
+const ENOUGH_DEPTH = 8;
+/** More reads than this are never under way on one. Ours: bounds what is run again when one is lost. */
+const MAX_DEPTH = 32;
+/** Fewer work under way than this gains nothing by sharing, and waits for nobody on leases. Measured, ours. */
+const WORTH_SHARING = 2;
+/** How often shared connections are looked over: three times that is how long one may hold up others. */
+const TICK_MS = 5;
+/** Not used for this long, one is given back. */
+const IDLE_TICKS = 100;
+
+/** Where connections come from. */
+export interface SharedReadsSource {
+  /** A connection that is free now, with these settings; null when there is none, or it is needed for others. */
+  take(settings: SettingsSet): BackendConnection | null;
+  /** Takes one back of which nothing is owed; cleans it first, if it was cancelled. */
+  giveBack(connection: BackendConnection): void;
+  lost(connection: BackendConnection): void;
+  /** Leases of this backend at the moment, those that are shared among them. */
+  leased(): number;
+  /** The most shared connections. */
+  limit(): number;
+  unshared(cause: UnsharedCause): void;
+  /** There are none left. */
+  ended(): void;
+  turn(work: () => void): void;
+}
+
+/**
+ * The shared connections of one partition to one backend. How many there are follows the work that is under way; with little
+ * of it there are none, and reads run on leases.
+ */
+export class SharedReads implements SharedConnectionOwner {
+  readonly #source: SharedReadsSource;
+  readonly #clock: Clock;
+  readonly #shared: SharedConnection[] = [];
+  #ticking = false;
+
+  constructor(source: SharedReadsSource, clock: Clock) {
+    this.#source = source;
+    this.#clock = clock;
+  }
+
+  get count(): number {
+    return this.#shared.length;
+  }
+
+  /** Reads under way on them. */
+  get underWay(): number {
+    let depth = 0;
+    for (const shared of this.#shared) depth += shared.depth;
+    return depth;
+  }
+
+  /** A connection for the read of a session with these settings; null when it had better run on a lease. */
+  share(settings: SettingsSet): SharedConnection | null {
+    let best: SharedConnection | null = null;
+    let bestDepth = MAX_DEPTH;
+    let underWay = this.#source.leased() - this.#shared.length;
+    for (const shared of this.#shared) {
+      const { depth } = shared;
+      underWay += depth;
+      if (depth >= bestDepth || !shared.open || shared.connection.settings !== settings) continue;
+      best = shared;
+      bestDepth = depth;
+    }
+    if (underWay < WORTH_SHARING) return null;
+    if (bestDepth < ENOUGH_DEPTH || this.#shared.length >= this.#source.limit()) return best;
+    const connection = this.#source.take(settings);
+    if (connection === null) return best;
+    const shared = new SharedConnection(connection, this);
+    this.#shared.push(shared);
+    if (!this.#ticking) this.#tickLater();
+    return shared;
+  }
+
+  unshared(shared: SharedConnection, cause: UnsharedCause, returned: boolean): void {
+    this.#forget(shared);
+    this.#source.unshared(cause);
+    if (returned) this.#source.giveBack(shared.connection);
+  }
+
+  lost(shared: SharedConnection): void {
+    this.#forget(shared);
+    this.#source.lost(shared.connection);
+  }
+
+  #forget(shared: SharedConnection): void {
+    const index = this.#shared.indexOf(shared);
+    if (index !== -1) this.#shared.splice(index, 1);
+  }
+
+  #tickLater(): void {
+    this.#ticking = true;
+    this.#clock.after(TICK_MS, () => {
+      this.#source.turn(() => {
+        for (const shared of [...this.#shared]) shared.tick(IDLE_TICKS);
+      });
+      if (this.#shared.length > 0) this.#tickLater();
+      else {
+        this.#ticking = false;
+        this.#source.ended();
+      }
+    });
+  }
+}
