@@ -206,6 +206,11 @@ export class Dispatcher {
       this.#stall(work);
       return;
     }
+    // What is under way ends the transaction on the replica: what comes behind it is for the replica only by chance.
+    if (last !== undefined && !state.activeIsPrimary && !state.expectsTransaction && state.transaction !== 'idle') {
+      this.#stall(work);
+      return;
+    }
     // A transaction that is only expected may not come about: then a write has no business on a replica.
     const expected = state.expectsTransaction && (state.activeIsPrimary || (isRead(work) && !endsOrBegins(work)));
     const inTransaction = expected || state.transaction === 'open' || state.transaction === 'failed';

@@ -146,4 +146,13 @@ export const FOUND: readonly Conversation[] = [
       ready,
     ],
   ]),
+  conversation('a write behind the end of a read-only transaction, pipelined', [
+    ...[query('BEGIN READ ONLY'), ready, query('SELECT count(*) FROM t'), ready],
+    ...[query('COMMIT'), query("INSERT INTO t VALUES (99, 'x')"), query('SELECT count(*) FROM t'), ready, ready, ready],
+  ]),
+  conversation('a read behind the end of a failed read-only transaction, pipelined, serializable by default', [
+    ...[query('SET default_transaction_isolation = serializable'), ready],
+    ...[query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY'), ready, query('SELECT 1/0'), ready],
+    ...[query('ROLLBACK'), query('SELECT count(*) FROM t'), ready, ready],
+  ]),
 ];
