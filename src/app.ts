@@ -2,8 +2,9 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { EventLoopDelay } from './admin/event-loop-delay.ts';
 import { type HttpServer, startHttpServer } from './admin/http.ts';
-import type { AdminSources, ClientStats } from './admin/ports.ts';
+import type { AdminSources, ClientStats, WorkerStats } from './admin/ports.ts';
 import { Readiness } from './admin/readiness.ts';
+import { type Report, reportOf } from './admin/report.ts';
 import { Authenticator } from './auth/authentication.ts';
 import { authRule } from './auth/rules.ts';
 import { UserStore } from './auth/users.ts';
@@ -16,7 +17,7 @@ import { Partitions } from './pool/partition.ts';
 import { ruleFor } from './routing/rules.ts';
 import { ClientAcceptor } from './server/accept.ts';
 import { Canceller } from './server/canceller.ts';
-import { Gate } from './server/gate.ts';
+import { Gate, type Siblings } from './server/gate.ts';
 import { Listener } from './server/listener.ts';
 import { SessionClient } from './server/session-client.ts';
 import { ListenerTls } from './server/tls.ts';
@@ -27,8 +28,8 @@ import { opaqueFacts } from './sql/classify.ts';
 import { loadParser } from './sql/parser.ts';
 import { StatementCache } from './sql/statement-cache.ts';
 import { CatalogLoader } from './topology/catalog-loader.ts';
-import { Monitor } from './topology/monitor.ts';
-import { BackendProber } from './topology/probe.ts';
+import type { View } from './topology/view.ts';
+import { monitorLogin, monitorOf, monitorSettings, type Watch } from './topology/watch.ts';
 import { BugError } from './util/assert.ts';
 import { Measures } from './util/measures.ts';
 import { realClock } from './util/real-clock.ts';
@@ -38,17 +39,34 @@ import { Turn } from './util/turn.ts';
 
 interface AppDependencies {
   readonly telemetry?: Telemetry;
+  /** Given to a process that is one of several which serve the same clients. */
+  readonly membership?: Membership;
+}
+
+/** What one of several processes shares with the others, and has through the one that supervises them. */
+export interface Membership {
+  readonly siblings: Siblings;
+  readonly watch: Watch;
+  readonly saltSecret: Secret;
+  /** DDL passed here, which the others do not see. */
+  catalogChanged(database: string): void;
 }
 
 /** A running pgweir. */
-interface App extends AsyncDisposable {
+export interface App extends AsyncDisposable {
   readonly listenAddresses: readonly { readonly host: string; readonly port: number }[];
-  /** Where /metrics is. */
+  /** Where /metrics is; 0 in one of several processes, which {@link report} instead. */
   readonly httpPort: number;
   /** Puts a configuration in force as a whole, or throws and leaves everything as it was. */
   reload(config: Config): Promise<void>;
   /** Drains: finishes transactions within `shutdown.drain_timeout`, then closes everything. */
   close(): Promise<void>;
+  /** All that is measured, as of now. */
+  report(): Report;
+  /** A cancel request with a key of this process came to another one. */
+  cancel(processId: number, secretKey: Buffer): void;
+  /** DDL passed in another process. */
+  catalogChanged(database: string): void;
 }
 
 /** How often timeouts of clients are looked at, and everything that nobody uses any more. */
@@ -59,9 +77,9 @@ const DRAIN_POLL_MS = 20;
 const MAX_LOGINS = 1_000;
 
 /** Constructs and connects everything; resolves when every backend has been asked for its role and clients may come. */
-export async function startApp(config: Config, { telemetry = silentTelemetry }: AppDependencies = {}): Promise<App> {
+export async function startApp(config: Config, { telemetry = silentTelemetry, membership }: AppDependencies = {}): Promise<App> {
   await loadParser();
-  const house = new House(config, telemetry);
+  const house = new House(config, telemetry, membership ?? null);
   try {
     await house.open();
     return house;
@@ -84,7 +102,8 @@ class House implements App {
   readonly #partitions = new Partitions();
   readonly #saltSecret: Secret;
   #backendTls: BackendTls;
-  readonly #monitor: Monitor;
+  readonly #membership: Membership | null;
+  readonly #watch: Watch;
   readonly #catalogs: CatalogLoader;
   readonly #verifiers: RoleVerifiers;
   readonly #pools: readonly BackendPool[];
@@ -97,37 +116,25 @@ class House implements App {
   #lookups = 0;
   #learned = 0;
 
-  constructor(config: Config, telemetry: Telemetry) {
+  constructor(config: Config, telemetry: Telemetry, membership: Membership | null) {
+    this.#membership = membership;
     this.#config = config;
     this.#telemetry = telemetry;
     this.#backendTls = loadBackendTls(config.backendTls);
     this.#registry = new StatementRegistry(config.limits.statementBytes);
-    this.#saltSecret = saltSecret(config);
-    const { monitor } = config;
-    const login = {
-      user: monitor.user,
-      password: monitor.password,
-      database: monitor.database,
-      tls: () => this.#backendTls,
-      timeoutMs: monitor.timeoutMs,
-      applicationName: 'pgweir monitor',
-    };
-    this.#monitor = new Monitor({
-      backends: config.backends,
-      settings: monitorSettings(config),
-      clock: this.#clock,
-      telemetry,
-      createProber: ({ host, port }, report) => new BackendProber({ ...login, host, port }, this.#clock, report),
-    });
+    this.#saltSecret = membership?.saltSecret ?? saltSecret(config);
+    const tls = () => this.#backendTls;
+    const login = monitorLogin(config, tls);
+    this.#watch = membership?.watch ?? monitorOf(config, { clock: this.#clock, telemetry, tls });
     this.#catalogs = new CatalogLoader({
       login: { ...login, timeoutMs: CATALOG_TIMEOUT_MS, applicationName: 'pgweir catalog' },
-      topology: this.#monitor,
+      topology: this.#watch,
       clock: this.#clock,
       telemetry,
     });
     this.#verifiers = new RoleVerifiers({
       connection: { ...login, ...verifierLogin(config), applicationName: 'pgweir auth' },
-      endpoints: () => endpoints(this.#monitor),
+      endpoints: () => endpoints(this.#watch),
       statement: config.auth.query?.statement ?? null,
       clock: this.#clock,
       telemetry,
@@ -146,7 +153,7 @@ class House implements App {
     );
     this.#acceptor = this.#newAcceptor(config);
     this.#gate = this.#newGate();
-    this.#monitor.onChange((view, previous) => this.#topologyChanged(view, previous));
+    this.#watch.onChange((view, previous) => this.#topologyChanged(view, previous));
   }
 
   get listenAddresses(): readonly { readonly host: string; readonly port: number }[] {
@@ -158,17 +165,22 @@ class House implements App {
   }
 
   async open(): Promise<void> {
-    await this.#monitor.start();
-    const { listen, http } = this.#config;
-    for (const address of listen) {
+    await this.#watch.start();
+    for (const address of this.#config.listen) {
       this.#listeners.push(await Listener.open(address, (socket, mode) => this.#gate.accept(socket, mode)));
     }
-    this.#http = await startHttpServer({
+    if (this.#membership === null) this.#http = await this.#startHttp();
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  #startHttp(): Promise<HttpServer> {
+    const { listen, http } = this.#config;
+    return startHttpServer({
       host: http.host,
       port: http.port,
       sources: this.#adminSources(),
       readiness: new Readiness({
-        views: this.#monitor,
+        views: this.#watch,
         clock: this.#clock,
         needsPrimary: listen.some(({ mode }) => mode === 'split'),
         draining: () => this.#draining,
@@ -176,7 +188,18 @@ class House implements App {
       clock: this.#clock,
       telemetry: this.#telemetry,
     });
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  report(): Report {
+    return reportOf(this.#adminSources());
+  }
+
+  cancel(processId: number, secretKey: Buffer): void {
+    this.#gate.cancel(processId, secretKey);
+  }
+
+  catalogChanged(database: string): void {
+    this.#catalogs.refresh(database);
   }
 
   /** Sessions that are there keep the routing and limits they began with; new ones have the new. */
@@ -190,7 +213,7 @@ class House implements App {
     this.#backendTls = backendTls;
     this.#acceptor = acceptor;
     this.#config = config;
-    this.#monitor.reconfigure(monitorSettings(config));
+    this.#watch.reconfigure(monitorSettings(config));
     for (const pool of this.#pools) pool.limitsChanged(config.pool);
   }
 
@@ -220,7 +243,7 @@ class House implements App {
     this.#turn.enter();
     for (const pool of this.#pools) pool.pool.close();
     this.#turn.leave();
-    this.#monitor.stop();
+    this.#watch.stop();
     this.#catalogs.close();
     await this.#verifiers.close();
     await this.#http?.close();
@@ -258,8 +281,9 @@ class House implements App {
       rules: () => this.#rules(),
       partitions: this.#partitions,
       leases: (partition) => new Leases(partition, this.#pools),
-      view: () => this.#monitor.current(),
+      view: () => this.#watch.current(),
       canceller: new Canceller({ ...common, endpoint, tls }),
+      siblings: this.#membership?.siblings ?? null,
       forDatabase: (database) => ({
         topology: this.#topologyPort(),
         statements: this.#statementPort(database),
@@ -269,7 +293,7 @@ class House implements App {
       }),
       replication: {
         primary: () => {
-          const { primary } = this.#monitor.current();
+          const { primary } = this.#watch.current();
           return primary === null ? null : endpoint(primary);
         },
         tls,
@@ -296,14 +320,14 @@ class House implements App {
   }
 
   #topologyPort(): TopologyPort {
-    const monitor = this.#monitor;
+    const watch = this.#watch;
     const turn = this.#turn;
     return {
-      view: () => monitor.current(),
-      noteTraffic: () => monitor.noteTraffic(),
-      suspect: (backend, cause) => monitor.suspect(backend, cause),
+      view: () => watch.current(),
+      noteTraffic: () => watch.noteTraffic(),
+      suspect: (backend, cause) => watch.suspect(backend, cause),
       awaitFresh: (fenceMs, timeoutMs, done) => {
-        const wait = monitor.waitForFence(fenceMs, this.#clock.now() + timeoutMs, (reached) => {
+        const wait = watch.waitForFence(fenceMs, this.#clock.now() + timeoutMs, (reached) => {
           turn.enter();
           try {
             done(reached);
@@ -333,7 +357,10 @@ class House implements App {
         house.#learned++;
         cache.learn(text, catalogs.catalogFor(database), sqlstate);
       },
-      catalogChanged: () => catalogs.refresh(database),
+      catalogChanged: () => {
+        catalogs.refresh(database);
+        this.#membership?.catalogChanged(database);
+      },
     };
   }
 
@@ -341,7 +368,7 @@ class House implements App {
    * Connections to a node whose role has changed are not handed on; those to a former primary end. A node that does not
    * answer takes no work: reads that hang on it move on.
    */
-  #topologyChanged(view: ReturnType<Monitor['current']>, previous: ReturnType<Monitor['current']>): void {
+  #topologyChanged(view: View, previous: View): void {
     this.#turn.enter();
     try {
       for (const backend of view.backends) {
@@ -373,7 +400,7 @@ class House implements App {
     return {
       version: VERSION,
       measures: this.#measures,
-      views: this.#monitor,
+      views: this.#watch,
       eventLoopDelay: this.#delay.histogram,
       clock: this.#clock,
       pools: () => this.#pools.map((pool) => pool.stats()),
@@ -383,6 +410,8 @@ class House implements App {
         return { entries, misses, hits: Math.max(0, this.#lookups - misses) };
       },
       preparedStatements: () => ({ count: this.#registry.size, bytes: this.#registry.bytes }),
+      workers: () => [usage(this.#membership?.siblings.share.slot ?? 0)],
+      lostWorkers: 0,
     };
   }
 
@@ -402,26 +431,22 @@ class House implements App {
 /** A catalog is a few large queries. */
 const CATALOG_TIMEOUT_MS = 30_000;
 
-const VERSION: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+export const VERSION: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;
-
-function monitorSettings({ monitor, routing }: Config) {
-  return {
-    intervalMs: monitor.intervalMs,
-    idleIntervalMs: monitor.idleIntervalMs,
-    observationLifeMs: monitor.observationLifeMs,
-    maxLagMs: routing.maxLagMs,
-    maxLagBytes: routing.maxLagBytes,
-  };
-}
 
 /**
  * Salts of users that do not exist are made from this. Derived from what the configuration keeps secret, so that such a user
  * keeps its salt over restarts, as one that exists does; by chance when there is nothing secret.
  */
-function saltSecret({ monitor: { password } }: Config): Secret {
+export function saltSecret({ monitor: { password } }: Config): Secret {
   const secret = password?.reveal() ?? randomBytes(32).toString('hex');
   return Secret.from(createHmac('sha256', secret).update('pgweir salts').digest('hex'));
+}
+
+/** What this process has used. */
+function usage(slot: number): WorkerStats {
+  const { user, system } = process.cpuUsage();
+  return { slot, cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
 }
 
 /** Who asks for verifiers: the role of `auth.query`, or the monitor's. */
@@ -434,8 +459,8 @@ function verifierLogin({ auth: { query }, monitor }: Config) {
 }
 
 /** Backends that can be asked, best first. */
-function endpoints(monitor: Monitor): { host: string; port: number }[] {
-  const { backends, primary } = monitor.current();
+function endpoints(watch: Watch): { host: string; port: number }[] {
+  const { backends, primary } = watch.current();
   const rank = (index: number, up: boolean) => (index === primary ? 0 : up ? 1 : 2);
   return [...backends].sort((a, b) => rank(a.index, a.up) - rank(b.index, b.up)).map(({ host, port }) => ({ host, port }));
 }

@@ -33,6 +33,8 @@ export interface HttpOptions {
   readonly readiness: Readiness;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  /** Brings the sources up to date before they are read, where they are not by themselves. */
+  readonly refresh?: () => Promise<void>;
 }
 
 export interface HttpServer {
@@ -105,7 +107,8 @@ class Pages {
     }
   }
 
-  #page(): Reply {
+  async #page(): Promise<Reply> {
+    await this.#options.refresh?.();
     const { sources, readiness, clock } = this.#options;
     const uptimeSeconds = (clock.now() - this.#startedMs) / 1000;
     return {
@@ -116,6 +119,7 @@ class Pages {
   }
 
   async #scrape(): Promise<Reply> {
+    await this.#options.refresh?.();
     return { status: 200, type: this.#metrics.contentType, body: await this.#metrics.text() };
   }
 

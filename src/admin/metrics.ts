@@ -218,6 +218,16 @@ const PROCESS: readonly Metric[] = [
     'How much later than due the event loop came to a timer.',
     ({ eventLoopDelay }, emit) => emit(eventLoopDelay),
   ),
+  gauge('pgweir_workers', [], 'Processes that serve clients.', (sources, emit) => emit([...sources.workers()].length)),
+  counter('pgweir_workers_lost_total', [], 'Workers that ended unasked, and were replaced.', ({ lostWorkers }, emit) =>
+    emit(lostWorkers),
+  ),
+  counter('pgweir_worker_cpu_seconds_total', ['worker'], 'CPU time of each process that serves clients.', (sources, emit) => {
+    for (const { slot, cpuSeconds } of sources.workers()) emit(cpuSeconds, String(slot));
+  }),
+  gauge('pgweir_worker_resident_memory_bytes', ['worker'], 'Memory of each process that serves clients.', (sources, emit) => {
+    for (const { slot, residentBytes } of sources.workers()) emit(residentBytes, String(slot));
+  }),
   gauge('pgweir_info', ['version'], 'Always 1.', ({ version }, emit) => emit(1, version)),
 ];
 

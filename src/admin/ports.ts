@@ -19,6 +19,17 @@ export interface AdminSources {
   clients(): ClientStats;
   statementCache(): StatementCacheStats;
   preparedStatements(): PreparedStatementStats;
+  /** The processes that serve clients; one without `workers`. */
+  workers(): Iterable<WorkerStats>;
+  /** Workers that ended although nobody had asked them to. */
+  readonly lostWorkers: number;
+}
+
+export interface WorkerStats {
+  /** From 0; a worker that takes the place of another has its number. */
+  readonly slot: number;
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
 }
 
 export interface PoolStats {

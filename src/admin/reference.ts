@@ -14,7 +14,8 @@ Generated from \`src/admin/metrics.ts\` by \`npm run generate\`; do not edit.
 
 At \`/metrics\`, in Prometheus's text format. Counters start at zero with the process. Label values come from closed sets or
 from the configuration, never from a client, so the number of series is bounded. \`process_*\` and some \`nodejs_*\` metrics of
-the process itself come with them.
+the process itself come with them. With \`workers\` above 1, all but the topology is added up over the workers, those that are gone
+included where something is counted, and \`process_*\` is about the supervisor.
 
 ${table(['name', 'type', 'labels', 'what it says'], rows)}
 `;

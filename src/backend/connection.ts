@@ -325,6 +325,8 @@ export class BackendConnection implements LedgerOwner {
       return;
     }
     this.#measures.backendReceivedBytes += chunk.length;
+    // What it brings is for many clients: those that are slow need it also when one of them has it paused.
+    const isForMany = this.#late !== null;
     this.#turn.enter();
     try {
       this.#ledger.receive(chunk);
@@ -333,7 +335,7 @@ export class BackendConnection implements LedgerOwner {
       this.#end();
     } finally {
       // Paused, it reads nothing before everything was taken: the buffer may be used again then.
-      if (!this.#turn.leave() && !this.#paused) this.#socket.retain();
+      if (!this.#turn.leave() && (!this.#paused || isForMany)) this.#socket.retain();
     }
   }
 

@@ -6,7 +6,8 @@ import { assert } from '../util/assert.ts';
  * Work reaches a connection as *segments*. Each ends in exactly one ReadyForQuery. Its replies are
  *   - forwarded: to the client, as they came;
  *   - swallowed: our own `BEGIN`, settings and clean-up, whose success nobody needs to see;
- *   - captured: our own questions, whose rows are collected.
+ *   - captured: our own questions, whose rows are collected;
+ *   - refused: to be forwarded, until an error of ours took the place of the rest, of which only ReadyForQuery is forwarded.
  * Segments that belong together (a preamble and the statement behind it) share a *guard*: when a guarded swallowed segment
  * fails, the segments behind it with the same guard are discarded too, and the guard holds the error for the client. The
  * server must be made to refuse those by itself, because they are already on their way; `settings-prelude.ts` says how.
@@ -14,7 +15,7 @@ import { assert } from '../util/assert.ts';
  * Replies may be swallowed for: a preamble (BEGIN, SET LOCAL), settings, Parse and Close of statements that the client
  * prepared elsewhere, cleaning (ROLLBACK, DISCARD ALL), the round trip after a cancel, and reads that are run again.
  */
-export type SegmentMode = 'forward' | 'swallow' | 'capture';
+export type SegmentMode = 'forward' | 'swallow' | 'capture' | 'refused';
 
 /** Shared by the segments of one exchange. */
 export class Guard {
@@ -55,6 +56,12 @@ export class Segment {
   hidesReady = false;
   /** Pieces of the DataRows of a captured segment, copied. Limited by the ledger. */
   captured: Buffer[] | null = null;
+  /** Called once, behind the first error: who waits for a reply in it waits no longer. */
+  onError: (() => void) | null = null;
+  /** The statement that was bound last in it, when the client is yet to hear of its result; null when it knows. */
+  observes: PresentStatement | null = null;
+  /** Statements that are checked in it, or described to the client, and what they were made for. */
+  trusts: Map<PresentStatement, string> | null = null;
   /** Free for the sink: which of its works this segment belongs to. */
   work: unknown = null;
 
@@ -66,8 +73,21 @@ export class Segment {
   }
 }
 
+/** A prepared statement on a backend connection. */
+export class PresentStatement {
+  readonly name: Buffer;
+  /** The shape of its result, as PostgreSQL described it: that of this plan, or PostgreSQL refuses it. Null: not known. */
+  shape: string | null = null;
+
+  constructor(name: Buffer) {
+    this.name = name;
+  }
+}
+
 /** One message of an extended-protocol batch, by the reply that it will draw. */
-export interface Step {
+export type Step = SimpleStep | DescribingStep;
+
+export interface SimpleStep {
   /**
    * `emit`: no message was sent for it, the reply is ours; `drop`: the message is ours, its reply is nobody's; `rest`: every
    * reply up to ReadyForQuery.
@@ -80,6 +100,19 @@ export interface Step {
    * was sent.
    */
   undo(failing: boolean): void;
+}
+
+/** A Describe whose reply is looked at. */
+export interface DescribingStep {
+  /** `observe`: the client's, forwarded; `check`: ours, dropped. */
+  readonly action: 'observe' | 'check';
+  readonly reply: null;
+  undo(failing: boolean): void;
+  /**
+   * The RowDescription or NoData that it drew, whole and borrowed; null when it is longer than any of PostgreSQL's. Returns
+   * the ErrorResponse that the client is to get in place of all that follows in the segment, or null.
+   */
+  described(message: Buffer | null): Buffer | null;
 }
 
 /** Bind, Describe, Execute: their reply goes to the client and nothing was assumed. */
@@ -104,7 +137,7 @@ export class ReplyScript {
   }
 
   append(step: Step): void {
-    if (step.action !== 'drop') this.#mayFail = true;
+    if (step.action !== 'drop' && step.action !== 'check') this.#mayFail = true;
     this.#steps.push(step);
   }
 

@@ -2,16 +2,17 @@ import { decodeParameterStatus } from '../protocol/backend-decoders.ts';
 import { BACKEND } from '../protocol/codes.ts';
 import { decodeErrorFields } from '../protocol/error-response.ts';
 import { Framer } from '../protocol/framer.ts';
-import { BACKEND_RULES } from '../protocol/limits.ts';
+import { BACKEND_RULES, MAX_DESCRIPTION_BYTES } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import type { Segment, SegmentSink } from './exchange.ts';
+import type { DescribingStep, Segment, SegmentSink } from './exchange.ts';
 
 /**
  * The ledger of one backend connection: a FIFO of segments, and the one place that reads the backend's stream.
  *
  * It looks at message headers only. Runs of messages that go to the client are handed on as slabs of the chunk they came
  * in; a slab ends where a message is dropped, where a reply is inserted, at ReadyForQuery, and at the end of the chunk.
- * Bodies are read of: ReadyForQuery (status), ParameterStatus, ErrorResponse (by the sink), and of captured segments.
+ * Bodies are read of: ReadyForQuery (status), ParameterStatus, ErrorResponse (by the sink), and of captured segments; of a
+ * description where a step asks for it.
  */
 export interface LedgerOwner {
   /** A message outside any forwarded segment that belongs to whoever holds the connection: NotificationResponse. */
@@ -45,6 +46,7 @@ const NEEDS_LOOK = tableOf([
   BACKEND.readyForQuery,
   BACKEND.errorResponse,
   BACKEND.parameterStatus,
+  BACKEND.parameterDescription,
   BACKEND.notificationResponse,
   BACKEND.noticeResponse,
   BACKEND.copyInResponse,
@@ -61,6 +63,9 @@ export class Ledger {
   /** How the current message is treated while it comes in pieces. */
   #passing = false;
   #inside = false;
+  /** Of a description that a step looks at and that comes in pieces: copies of those, up to a bound. */
+  #pieces: Buffer[] | null = null;
+  #pieceBytes = 0;
   #slab: Buffer | null = null;
   #slabStart = 0;
   #slabEnd = 0;
@@ -137,6 +142,7 @@ export class Ledger {
     this.#head = null;
     this.#queue.length = 0;
     this.#slab = null;
+    if (head?.mode === 'refused') head.mode = 'forward';
     return all;
   }
 
@@ -176,6 +182,10 @@ export class Ledger {
             'backend_protocol_violation',
             `unexpected message type 0x${type.toString(16)}: no request draws it`,
           );
+        if (step.action === 'observe' || step.action === 'check') {
+          this.#describe(segment, step, forwarded, buffer, start, end);
+          return;
+        }
         if (step.action === 'drop') forwarded = false;
         script.advance();
         this.#passing = forwarded;
@@ -191,7 +201,50 @@ export class Ledger {
   /** A later piece of a message that is longer than its chunk. */
   #continue(buffer: Buffer, start: number, end: number): void {
     if (this.#passing) this.#extendSlab(buffer, start, end);
+    if (this.#pieces !== null) this.#gather(this.#pieces, buffer, start, end);
+    else if (this.#passing) return;
     else if (this.#head?.mode === 'capture' && this.#head.captured !== null) this.#capture(this.#head, buffer, start, end);
+  }
+
+  /** What a Describe drew; its step is done when the message is whole. */
+  #describe(segment: Segment, step: DescribingStep, forwarded: boolean, buffer: Buffer, start: number, end: number): void {
+    this.#passing = forwarded && step.action === 'observe';
+    if (this.#passing) this.#extendSlab(buffer, start, end);
+    if (this.#inside) {
+      this.#pieces = [];
+      this.#pieceBytes = 0;
+      this.#gather(this.#pieces, buffer, start, end);
+    } else this.#described(segment, step, buffer.subarray(start, end));
+  }
+
+  #gather(pieces: Buffer[], buffer: Buffer, start: number, end: number): void {
+    this.#pieceBytes += end - start;
+    if (this.#pieceBytes > MAX_DESCRIPTION_BYTES) pieces.length = 0;
+    else pieces.push(Buffer.from(buffer.subarray(start, end)));
+    if (this.#inside) return;
+    this.#pieces = null;
+    const step = this.#head?.script?.current();
+    if (this.#head === null || (step?.action !== 'observe' && step?.action !== 'check')) return;
+    this.#described(this.#head, step, pieces.length === 0 ? null : Buffer.concat(pieces));
+  }
+
+  #described(segment: Segment, step: DescribingStep, message: Buffer | null): void {
+    const error = step.described(message);
+    if (error === null) {
+      segment.script?.advance();
+      this.#emitDue(segment);
+    } else if (segment.mode === 'forward') this.#refuse(segment, error);
+    else segment.failed = true;
+  }
+
+  /** An error of ours in place of what the backend says up to ReadyForQuery. */
+  #refuse(segment: Segment, error: Buffer): void {
+    this.#flushSlab(false);
+    segment.failed = true;
+    segment.mode = 'refused';
+    segment.sink.error(segment, error, 0, error.length);
+    segment.sink.forward(segment, error, 0, error.length, false);
+    settle(segment);
   }
 
   #look(type: number, buffer: Buffer, start: number, end: number, whole: boolean): void {
@@ -214,6 +267,9 @@ export class Ledger {
         else if (told !== false) this.#insert(segment, told);
         return;
       }
+      case BACKEND.parameterDescription:
+        if (segment?.script?.current()?.action !== 'check') this.#pass(type, buffer, start, end);
+        return;
       case BACKEND.notificationResponse:
         this.#flushSlab(false);
         this.#owner.notification(buffer, start, end);
@@ -237,6 +293,15 @@ export class Ledger {
     }
     if (segment.mode === 'forward') this.#emitDue(segment);
     segment.failed = true;
+    this.#errorIn(segment, buffer, start, end);
+    settle(segment);
+  }
+
+  #errorIn(segment: Segment, buffer: Buffer, start: number, end: number): void {
+    if (segment.mode === 'refused') {
+      if (isFatal(buffer, start, end)) this.#owner.farewell(buffer, start, end);
+      return;
+    }
     if (segment.mode === 'forward') {
       if (!segment.discarding) segment.sink.error(segment, buffer, start, end);
       if (segment.discarding) {
@@ -267,7 +332,9 @@ export class Ledger {
       else if (!segment.script.finished)
         throw new ProtocolError('backend_protocol_violation', 'ReadyForQuery before all replies were given');
     }
-    if (forwarded) {
+    const refused = segment.mode === 'refused';
+    if (refused) segment.mode = 'forward';
+    if (forwarded || refused) {
       if (!segment.hidesReady) this.#extendSlab(buffer, start, end);
       this.#flushSlab(true);
     } else this.#slab = null;
@@ -310,6 +377,13 @@ function reassignOne(segment: Segment, which: (sink: SegmentSink) => boolean, to
   if (!which(segment.sink)) return;
   segment.sink = to;
   segment.mode = 'swallow';
+}
+
+/** Who waits for a reply in the segment learns that none will come. */
+function settle(segment: Segment): void {
+  const { onError } = segment;
+  segment.onError = null;
+  onError?.();
 }
 
 /** Whether the connection ends with this error. */

@@ -61,6 +61,15 @@ export function declareSettings(files: Files) {
         },
         { description: 'What happens at the end.' },
       ).prefault({}),
+      workers: integer(
+        {
+          description:
+            'Processes that serve clients; more than one to use more than one core. Each serves its part of the connections, within its part of `pool.max_per_backend`, `pool.min_idle`, `pool.max_waiters`, `limits.clients`, `limits.clients_per_user` and `limits.statement_bytes`.',
+          default: 1,
+          restart: true,
+        },
+        { min: 1, max: 256 },
+      ),
       log: group(
         {
           level: oneOf(['debug', 'info', 'warn', 'error'], {
@@ -432,14 +441,29 @@ function limitsSettings() {
   ).prefault({});
 }
 
-const checkAll: Check<{ readonly tls: unknown; readonly auth: { readonly rules: readonly { readonly tls: boolean | null }[] } }> =
-  function* ({ tls, auth }) {
-    for (const [index, rule] of auth.rules.entries()) {
-      if (rule.tls === true && tls === null) {
-        yield { path: ['auth', 'rules', index, 'tls'], message: 'never holds: there is no tls in this configuration' };
-      }
+interface Checked {
+  readonly tls: unknown;
+  readonly auth: { readonly rules: readonly { readonly tls: boolean | null }[] };
+  readonly pool: { readonly maxPerBackend: number };
+  readonly limits: { readonly clients: number; readonly clientsPerUser: number | null };
+  readonly workers: number;
+}
+
+const checkAll: Check<Checked> = function* ({ tls, auth, pool, limits, workers }) {
+  for (const [index, rule] of auth.rules.entries()) {
+    if (rule.tls === true && tls === null) {
+      yield { path: ['auth', 'rules', index, 'tls'], message: 'never holds: there is no tls in this configuration' };
     }
-  };
+  }
+  const shared = [
+    { path: ['pool', 'max_per_backend'], total: pool.maxPerBackend },
+    { path: ['limits', 'clients'], total: limits.clients },
+    { path: ['limits', 'clients_per_user'], total: limits.clientsPerUser ?? workers },
+  ];
+  for (const { path, total } of shared) {
+    if (total < workers) yield { path, message: 'must be at least workers: each of them needs one' };
+  }
+};
 
 /** Complains about each entry whose key an earlier one has; a null key is never equal. */
 function unique<T>(key: (entry: T) => string | null, message: string, field?: string): Check<readonly T[]> {

@@ -27,7 +27,7 @@ export class Leases {
   readonly #partition: Partition;
   readonly #pools: readonly BackendPool[];
   readonly #sharedEnds = {
-    giveBack: (connection: BackendConnection) => (connection.cancelled ? this.abandon(connection) : this.give(connection)),
+    giveBack: (connection: BackendConnection) => (connection.owed > 0 ? this.abandon(connection) : this.give(connection)),
     lost: (connection: BackendConnection) => this.discard(connection),
   };
 

@@ -31,8 +31,8 @@ const STUCK_TICKS = 3;
  * so that one which fails does not touch the next.
  *
  * Whoever holds up the others gets the connection as a lease: a read that takes long, a reply that is long, a client that
- * does not read. The reads behind it are run again elsewhere, which is safe, since they are reads of which nothing was heard;
- * their late answers are swallowed.
+ * does not read; and whoever asks to cancel, so that the request cannot find another. The reads behind it are run again
+ * elsewhere, which is safe, since they are reads of which nothing was heard; their late answers are swallowed.
  */
 export class SharedConnection implements ConnectionHolder {
   readonly connection: BackendConnection;
@@ -42,8 +42,7 @@ export class SharedConnection implements ConnectionHolder {
   #servedAtTick = 0;
   #stuckTicks = 0;
   #idleTicks = 0;
-  /** When its latest read was answered (ms of the clock): the next began then, at the earliest. */
-  lastServedMs = 0;
+  #lastServedMs = 0;
 
   constructor(connection: BackendConnection, owner: SharedConnectionOwner) {
     this.connection = connection;
@@ -54,11 +53,18 @@ export class SharedConnection implements ConnectionHolder {
 
   /** Takes more reads. */
   get open(): boolean {
-    return this.#open && this.#stuckTicks === 0 && !this.connection.cancelled && !this.connection.congested;
+    return this.#open && this.#stuckTicks === 0 && !this.connection.congested;
   }
 
   get depth(): number {
     return this.connection.owed;
+  }
+
+  /** A read was answered at `nowMs` that was sent at `sentMs`. Returns how long the backend had it in hand, at the most. */
+  answered(sentMs: number, nowMs: number): number {
+    const ms = nowMs - Math.max(sentMs, this.#lastServedMs);
+    this.#lastServedMs = nowMs;
+    return ms;
   }
 
   /** A session enters, with the sink of its segments. */
@@ -100,15 +106,13 @@ export class SharedConnection implements ConnectionHolder {
     for (const [, sharer] of others) sharer.sharedMoved();
   }
 
-  /** Called at short intervals: looks for what is stuck, cancelled or not used. Returns false when it is to be given up. */
+  /** Called at short intervals: looks for what is stuck or not used. */
   tick(idleTicks: number): void {
-    const { owed, served, cancelled, cancelsInFlight } = this.connection;
+    const { owed, served } = this.connection;
     this.#stuckTicks = owed > 0 && served === this.#servedAtTick ? this.#stuckTicks + 1 : 0;
     this.#idleTicks = owed === 0 ? this.#idleTicks + 1 : 0;
     this.#servedAtTick = served;
     if (this.#stuckTicks >= STUCK_TICKS) this.leaveToHead('slow read');
-    else if (owed > 0 || cancelsInFlight > 0) return;
-    else if (cancelled) this.leaveToHead('cancel');
     else if (this.#idleTicks > idleTicks) this.leaveToHead('idle');
   }
 
@@ -129,7 +133,7 @@ export class SharedConnection implements ConnectionHolder {
   }
 
   cancelFinished(): void {
-    // It is given up once nothing is owed, at the next tick.
+    // What is to be cancelled is not shared any more.
   }
 
   broken(error: unknown): void {

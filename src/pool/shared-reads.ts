@@ -3,22 +3,25 @@ import type { Clock } from '../util/clock.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { SharedConnection, type SharedConnectionOwner, type UnsharedCause } from './shared-connection.ts';
 
-/** A further connection is shared only when those there are have this many reads under way each. Measured, ours. */
-const ENOUGH_DEPTH = 8;
+/**
+ * A further connection is shared only when those there are have this many reads under way each. Reads are cheap, or they
+ * would not be shared: more connections only mean more processes that the backend has to switch between. Measured, ours.
+ */
+const ENOUGH_DEPTH = 16;
 /** More reads than this are never under way on one. Ours: bounds what is run again when one is lost. */
-const MAX_DEPTH = 32;
+const MAX_DEPTH = 64;
 /** Fewer work under way than this gains nothing by sharing, and waits for nobody on leases. Measured, ours. */
 const WORTH_SHARING = 2;
 /** How often shared connections are looked over: three times that is how long one may hold up others. */
-const TICK_MS = 5;
+const TICK_MS = 10;
 /** Not used for this long, one is given back. */
-const IDLE_TICKS = 100;
+const IDLE_TICKS = 50;
 
 /** Where connections come from. */
 export interface SharedReadsSource {
   /** A connection that is free now, with these settings; null when there is none, or it is needed for others. */
   take(settings: SettingsSet): BackendConnection | null;
-  /** Takes one back of which nothing is owed; cleans it first, if it was cancelled. */
+  /** Takes one back; ends it, if what it is at is of no use to anybody. */
   giveBack(connection: BackendConnection): void;
   lost(connection: BackendConnection): void;
   /** Leases of this backend at the moment, those that are shared among them. */

@@ -68,6 +68,12 @@ function table(sender: FramerRules['sender'], refusal: string, rows: readonly Ro
 /** Names in Bind must end within this many bytes of the message to be seen. Ours: names of PostgreSQL end at 63 bytes. */
 const BIND_HEAD_BYTES = 4_096;
 
+/**
+ * A RowDescription that is looked at. Ours: 1664 columns (MaxTupleAttributeNumber in htup_details.h) with names of 63 bytes
+ * have 137 000, and builds with longer names are to fit.
+ */
+export const MAX_DESCRIPTION_BYTES = 1_048_576;
+
 /** An error's fields are looked at in this many of its bytes; SQLSTATE comes third, the routine last. Ours. */
 const ERROR_HEAD_BYTES = 65_536;
 

@@ -19,6 +19,21 @@ export interface Client {
   tick(nowMs: number): void;
 }
 
+/**
+ * Of which process id a client is served by which of several processes: each gives out those that leave its own number as
+ * remainder. So a cancel request, which comes on a connection of its own, finds its way from wherever it arrives.
+ */
+export interface ProcessShare {
+  /** Which of the processes, from 0. */
+  readonly slot: number;
+  readonly slots: number;
+}
+
+/** The slot of the process that gave out this process id. */
+export function slotOf(processId: number, slots: number): number {
+  return processId % slots;
+}
+
 /** Highest process id that a client is given: they are positive 32-bit numbers. */
 const MAX_PROCESS_ID = 0x7fff_ffff;
 
@@ -26,7 +41,12 @@ const MAX_PROCESS_ID = 0x7fff_ffff;
 export class Clients<C extends Client> {
   readonly #byProcessId = new Map<number, C>();
   readonly #byUser = new Map<string, number>();
-  #nextProcessId = 1;
+  readonly #share: ProcessShare;
+  #sequence = 0;
+
+  constructor(share: ProcessShare = { slot: 0, slots: 1 }) {
+    this.#share = share;
+  }
 
   get size(): number {
     return this.#byProcessId.size;
@@ -46,10 +66,15 @@ export class Clients<C extends Client> {
 
   /** A process id that no client has. */
   newProcessId(): number {
+    const { slot, slots } = this.#share;
+    const last = Math.floor((MAX_PROCESS_ID - slot) / slots);
+    let processId: number;
     do {
-      this.#nextProcessId = this.#nextProcessId >= MAX_PROCESS_ID ? 1 : this.#nextProcessId + 1;
-    } while (this.#byProcessId.has(this.#nextProcessId));
-    return this.#nextProcessId;
+      // Not from 0: no process has this id.
+      this.#sequence = this.#sequence >= last ? 1 : this.#sequence + 1;
+      processId = this.#sequence * slots + slot;
+    } while (this.#byProcessId.has(processId));
+    return processId;
   }
 
   add(client: C): void {

@@ -17,7 +17,7 @@ import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { AcceptedClient, ClientAcceptor } from './accept.ts';
 import type { Canceller } from './canceller.ts';
-import { Clients } from './clients.ts';
+import { Clients, type ProcessShare, slotOf } from './clients.ts';
 import { ReplicationRelay, type ReplicationRelayParts } from './replication-relay.ts';
 import { SessionClient, type SessionClientParts, type SessionTimeouts } from './session-client.ts';
 import { sortParameters } from './startup-parameters.ts';
@@ -30,6 +30,13 @@ export interface ServingRules {
   policy(user: string, database: string): SessionPolicy;
 }
 
+/** The other processes that serve clients, at the same addresses. */
+export interface Siblings {
+  readonly share: ProcessShare;
+  /** Has a cancel request seen to by the process that gave out this key; resolves when it was passed on. */
+  cancel(processId: number, secretKey: Buffer): Promise<void>;
+}
+
 export interface GateParts extends Omit<SessionClientParts, 'timeouts' | 'cancelOn' | 'gone'> {
   readonly acceptor: () => ClientAcceptor;
   readonly rules: () => ServingRules;
@@ -37,6 +44,8 @@ export interface GateParts extends Omit<SessionClientParts, 'timeouts' | 'cancel
   readonly leases: (partition: Partition) => Leases;
   readonly view: () => View;
   readonly canceller: Canceller;
+  /** Null: there are none. */
+  readonly siblings: Siblings | null;
   /** The parts of a session that are its database's. */
   readonly forDatabase: (database: string) => Pick<SessionParts, 'topology' | 'statements' | 'registry' | 'speeds' | 'random'>;
   readonly replication: Omit<ReplicationRelayParts, 'gone'>;
@@ -51,7 +60,7 @@ const MAX_ORIGINS = 10_000;
 
 /** Where clients come in: from an accepted socket to a session that serves it. */
 export class Gate {
-  readonly clients = new Clients<SessionClient | ReplicationRelay>();
+  readonly clients: Clients<SessionClient | ReplicationRelay>;
   readonly #parts: GateParts;
   readonly #origins = new Lru<string, Origin>(MAX_ORIGINS);
   #draining = false;
@@ -59,6 +68,7 @@ export class Gate {
 
   constructor(parts: GateParts) {
     this.#parts = parts;
+    this.clients = new Clients(parts.siblings?.share);
   }
 
   /** Clients that are logging in. */
@@ -89,7 +99,7 @@ export class Gate {
     this.#arriving++;
     try {
       const accepted = await this.#parts.acceptor().accept(socket);
-      if (accepted.kind === 'cancel') this.#cancel(accepted);
+      if (accepted.kind === 'cancel') await this.#cancelFor(accepted);
       else if (accepted.kind === 'closed') measures.loginFailures.inc(accepted.reason);
       else {
         await this.#admit(accepted, mode);
@@ -103,10 +113,19 @@ export class Gate {
     }
   }
 
-  #cancel({ socket, processId, secretKey }: Extract<AcceptedClient, { readonly kind: 'cancel' }>): void {
+  /** A cancel request for one of the clients here came. */
+  cancel(processId: number, secretKey: Buffer): void {
     const client = this.clients.withKey(processId, secretKey);
     if (client === null) this.#parts.measures.cancels.inc('unknown key');
     else client.cancel();
+  }
+
+  /** The socket is closed when the request has done its work here or elsewhere: what its client sends next is not meant. */
+  async #cancelFor({ socket, processId, secretKey }: Extract<AcceptedClient, { readonly kind: 'cancel' }>): Promise<void> {
+    const { siblings } = this.#parts;
+    const isOurs = siblings === null || slotOf(processId, siblings.share.slots) === siblings.share.slot;
+    if (isOurs) this.cancel(processId, secretKey);
+    else await siblings.cancel(processId, secretKey);
     socket.end();
   }
 
@@ -196,6 +215,8 @@ export class Gate {
       origin = { lastPrimaryMs: Number.NEGATIVE_INFINITY };
       this.#origins.set(key, origin);
     }
+    // What the host may have done through one of the others is not known here: it was done before now.
+    if (this.#parts.siblings !== null) origin.lastPrimaryMs = this.#parts.clock.now();
     return origin;
   }
 

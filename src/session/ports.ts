@@ -59,8 +59,8 @@ export interface SharedPort {
   readonly connection: BackendConnection;
   /** Takes more reads. */
   readonly open: boolean;
-  /** When its latest read was answered (ms of the clock). */
-  lastServedMs: number;
+  /** A read was answered at `nowMs` that was sent at `sentMs`. Returns how long the backend had it in hand, at the most; ms. */
+  answered(sentMs: number, nowMs: number): number;
   /** The session enters, with the sink of its segments; enters no more until it has left. */
   join(sink: SegmentSink, sharer: Sharer): void;
   /** All its reads were answered. */
@@ -70,7 +70,7 @@ export interface SharedPort {
   /** Whether the backend works for this session at the moment. */
   serves(sink: SegmentSink): boolean;
   /** Leaves the connection to the session that it works for, as a lease. */
-  leaveToHead(cause: 'long reply' | 'slow client'): void;
+  leaveToHead(cause: 'long reply' | 'slow client' | 'cancel'): void;
 }
 
 /** What a session is told of the shared connection on which it has reads under way. */

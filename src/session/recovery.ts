@@ -84,7 +84,8 @@ export class Recovery {
     const cause = work.retryCause;
     if (cause === STALE_PLAN) {
       for (const { statement } of work.messages) {
-        if (statement !== null) state.active?.retireStatement(statement.id, statement.backendName);
+        const connection = state.active ?? state.shared?.connection;
+        if (statement !== null) connection?.retireStatement(statement.id, statement.backendName);
       }
     } else if (cause !== null && REFUSED_BY_STANDBY.has(cause)) {
       work.primaryOnly = true;
@@ -105,9 +106,12 @@ export class Recovery {
 
   /** Works that will not be answered where they were sent: they are run elsewhere; the first fails if `error` says how. */
   moved(works: readonly Work[], error: OperationalError | null): void {
+    const { names } = this.#parts;
     for (const work of works) {
-      if (error !== null && work === works[0]) this.#comeBack.push({ work, error });
-      else {
+      if (error !== null && work === works[0]) {
+        names.takeBackAll(work);
+        this.#comeBack.push({ work, error });
+      } else {
         // Not an attempt that failed.
         work.attempts--;
         this.#runAgain(work);

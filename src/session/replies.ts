@@ -181,9 +181,6 @@ export class Replies implements SegmentSink {
       return described && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
     }
     if (work.attempts >= MAX_ATTEMPTS) return null;
-    if (sqlstate === QUERY_CANCELED && work.shared && !work.cancelAsked) {
-      return this.#state.shared?.connection.cancelled === true ? 'cancel of a neighbour' : null;
-    }
     if (work.retryable && ENDS_CONNECTION.has(sqlstate)) return sqlstate;
     if (work.retryable && !this.#state.activeIsPrimary && CONFLICT.has(sqlstate)) return sqlstate;
     // A read-only listener has no other place: there the refusal is the answer.
@@ -199,8 +196,6 @@ export const MAX_ATTEMPTS = 4;
 
 /** The backend goes away, or is not up yet: admin_shutdown, crash_shutdown, cannot_connect_now. */
 const ENDS_CONNECTION: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03']);
-
-const QUERY_CANCELED = '57014';
 
 /** A reply that grows longer than this has its connection to itself. Ours: four times what a quick shape returns. */
 const LONG_REPLY_BYTES = 64 * 1024;

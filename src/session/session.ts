@@ -171,12 +171,14 @@ export class Session implements ConnectionHolder, Sharer {
     return null;
   }
 
-  /** A read that waits for others on its connection is not begun: it is answered at once, those behind it elsewhere. */
+  /**
+   * A read that runs has its connection to itself from now on, so that the request finds no other. One that waits for others
+   * is not begun: it is answered at once, those behind it elsewhere.
+   */
   #cancelShared(shared: SharedPort): BackendConnection | null {
-    const [first] = this.#state.works;
-    if (first !== undefined && shared.serves(this.#replies)) {
-      first.cancelAsked = true;
-      return shared.connection;
+    if (shared.serves(this.#replies)) {
+      shared.leaveToHead('cancel');
+      return this.#state.active;
     }
     shared.drop(this.#replies);
     this.#moved(new OperationalError('query_canceled', 'canceling statement due to user request'));
@@ -527,9 +529,9 @@ export class Session implements ConnectionHolder, Sharer {
     const { shared } = this.#state;
     const facts = work.facts[0];
     if (facts === undefined || work.facts.length > 1) return;
-    const since = shared === null ? work.sentMs : Math.max(work.sentMs, shared.lastServedMs);
-    if (shared !== null) shared.lastServedMs = now;
-    this.#parts.speeds.note(facts, now - since, work.replyBytes);
+    const { speeds } = this.#parts;
+    if (shared === null) speeds.noteLeased(facts, work.backend, now - work.sentMs, work.replyBytes);
+    else speeds.noteShared(facts, shared.answered(work.sentMs, now), work.replyBytes);
   }
 
   #leaveShared(): void {

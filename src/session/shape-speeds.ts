@@ -1,43 +1,80 @@
 import type { Facts } from '../sql/facts.ts';
 
-/** A run this quick and small holds up nobody behind it. Ours: some hundred times what a point read takes. */
+/** A run that takes longer, or returns more, holds up those behind it. Ours: some hundred times what a point read takes. */
 const QUICK_MS = 10;
 const SMALL_BYTES = 16 * 1024;
 /** Runs on a lease in a row that prove a shape quick. */
 const PROBATION_RUNS = 3;
 /** A shape that was slow once proves it anew by this many more. */
 const PENALTY_RUNS = 20;
+/** What the backend may take for a read that waits in line with others, beyond the way there and back. Ours. */
+const CHEAP_MS = 0.3;
+/** On average a shared run may take this much, with all others who want the processor. Ours. */
+const CHEAP_SHARED_MS = 2;
+/** Shared runs that the average is made of, about. */
+const SMOOTHING = 64;
+/** The quickest answer of a backend is forgotten by this factor with each run: the way there may have become longer. */
+const FORGETTING = 1.0005;
 
 interface Speed {
   /** What can be said of all runs: nothing but a read that depends on nothing of its connection. */
   readonly isPlain: boolean;
-  /** Quick runs in a row, not counted beyond those that prove it. */
+  /** Quick runs on a lease in a row, not counted beyond those that prove it. */
   quickRuns: number;
+  /** The quickest run on a lease beyond the quickest of any shape; the others were held up by something else. */
+  costMs: number;
+  /** What shared runs take lately. */
+  sharedMs: number;
 }
 
 /**
- * Which shapes are known to be quick, from how their last runs went. Kept as long as their facts are: the bound is that of the
- * statement cache.
+ * Which shapes are known to be cheap, from how their last runs went. Kept as long as their facts are: the bound is that of
+ * the statement cache.
  */
 export class ShapeSpeeds {
   readonly #speeds = new WeakMap<Facts, Speed>();
+  /** The quickest answer of each backend, by index: what the way there and back takes. */
+  readonly #floorsMs: number[] = [];
 
   /** Whether reads of this shape may be pipelined with those of others. */
   mayShare(facts: Facts): boolean {
     const speed = this.#speeds.get(facts);
-    return speed?.isPlain === true && speed.quickRuns >= PROBATION_RUNS;
+    return speed?.isPlain === true && speed.quickRuns >= PROBATION_RUNS && speed.costMs <= CHEAP_MS;
   }
 
-  /** @param ms how long the run took; @param bytes of its reply */
-  note(facts: Facts, ms: number, bytes: number): void {
+  /** @param ms how long the run took by itself; @param bytes of its reply */
+  noteLeased(facts: Facts, backend: number, ms: number, bytes: number): void {
+    const speed = this.#speedOf(facts);
+    const floor = Math.min(ms, (this.#floorsMs[backend] ?? ms) * FORGETTING);
+    this.#floorsMs[backend] = floor;
+    if (ms > QUICK_MS || bytes > SMALL_BYTES) slow(speed);
+    else {
+      if (speed.quickRuns < PROBATION_RUNS) speed.quickRuns++;
+      if (ms - floor < speed.costMs) speed.costMs = ms - floor;
+    }
+  }
+
+  /** @param ms how long it took after the read before it; @param bytes of its reply */
+  noteShared(facts: Facts, ms: number, bytes: number): void {
+    const speed = this.#speedOf(facts);
+    speed.sharedMs += (ms - speed.sharedMs) / SMOOTHING;
+    if (ms > QUICK_MS || bytes > SMALL_BYTES || speed.sharedMs > CHEAP_SHARED_MS) slow(speed);
+  }
+
+  #speedOf(facts: Facts): Speed {
     let speed = this.#speeds.get(facts);
     if (speed === undefined) {
-      speed = { isPlain: isPlain(facts), quickRuns: 0 };
+      speed = { isPlain: isPlain(facts), quickRuns: 0, costMs: Number.POSITIVE_INFINITY, sharedMs: 0 };
       this.#speeds.set(facts, speed);
     }
-    if (ms > QUICK_MS || bytes > SMALL_BYTES) speed.quickRuns = -PENALTY_RUNS;
-    else if (speed.quickRuns < PROBATION_RUNS) speed.quickRuns++;
+    return speed;
   }
+}
+
+function slow(speed: Speed): void {
+  speed.quickRuns = -PENALTY_RUNS;
+  speed.costMs = Number.POSITIVE_INFINITY;
+  speed.sharedMs = 0;
 }
 
 function isPlain({ effect, statements, callsVolatile, sessionState, residue, settings }: Facts): boolean {

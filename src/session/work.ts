@@ -84,8 +84,6 @@ export class Work {
   begins: DeferredTransaction | null = null;
   /** Was sent on a shared connection. */
   shared = false;
-  /** Its client has asked to cancel it. */
-  cancelAsked = false;
   /** Bytes of its reply that have come. */
   replyBytes = 0;
   /** When it was sent (ms of the clock), or received, where it did not wait. */

@@ -45,6 +45,11 @@ export class FenceWaiters {
     if (nowMs >= this.#earliestDeadlineMs) this.#take(false, (entry) => entry.deadlineMs <= nowMs);
   }
 
+  /** Calls back all that need as much as `fenceMs` or more: they would wait in vain. */
+  refuse(fenceMs: number): void {
+    if (this.#latestFenceMs >= fenceMs) this.#take(false, (entry) => entry.fenceMs >= fenceMs);
+  }
+
   #take(reached: boolean, fits: (entry: Entry) => boolean): void {
     const entries = this.#entries;
     this.#entries = [];

@@ -73,6 +73,7 @@ export class Monitor implements Topology {
   readonly #probers: readonly Prober[];
   readonly #waiters = new FenceWaiters();
   readonly #listeners = new Set<ViewListener>();
+  readonly #observers = new Set<(view: View) => void>();
   #settings: MonitorSettings;
   #view: View;
   #joins: Join[] = [];
@@ -126,6 +127,12 @@ export class Monitor implements Topology {
   reconfigure(settings: MonitorSettings): void {
     this.#settings = settings;
     this.#reducer.policy = policyOf(settings);
+  }
+
+  /** Called with every view. Must not throw. @returns what ends the listening. */
+  onView(observer: (view: View) => void): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
   }
 
   /** @returns what ends the listening. */
@@ -219,6 +226,7 @@ export class Monitor implements Topology {
   #publish(): void {
     const previous = this.#view;
     this.#view = this.#reducer.view(this.#clock.now());
+    for (const observe of this.#observers) observe(this.#view);
     const changes = changesBetween(previous, this.#view);
     if (changes.length === 0) return;
     for (const { level, event, fields } of changes) this.#telemetry.log(level, event, fields);

@@ -44,10 +44,10 @@ export class LabelCounter {
 export class PairCounter {
   readonly #counters = new Map<string, LabelCounter>();
 
-  inc(first: string, second: string): void {
+  inc(first: string, second: string, by = 1): void {
     const counter = this.#counters.get(first);
-    if (counter === undefined) this.#add(first, second);
-    else counter.inc(second);
+    if (counter === undefined) this.#add(first, second, by);
+    else counter.inc(second, by);
   }
 
   get(first: string, second: string): number {
@@ -60,10 +60,10 @@ export class PairCounter {
     }
   }
 
-  #add(first: string, second: string): void {
+  #add(first: string, second: string, by: number): void {
     const key = this.#counters.size < MAX_LABELS ? first : OVERFLOW_LABEL;
     const counter = this.#counters.get(key) ?? new LabelCounter();
     this.#counters.set(key, counter);
-    counter.inc(second);
+    counter.inc(second, by);
   }
 }

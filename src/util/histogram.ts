@@ -8,6 +8,12 @@ export const LATENCY_BOUNDS_SECONDS: readonly number[] = [
 const MICROSECONDS = 1e6;
 const OCTAVES = 33;
 
+/** What a histogram has counted: for each bucket, not cumulative, and the sum in seconds. */
+export interface HistogramCounts {
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
 /**
  * Counts durations in fixed buckets. `observe` allocates nothing and does not depend on the number of buckets: the power
  * of two of the microseconds indexes a table of first candidates, and the few bounds inside that octave are compared.
@@ -52,6 +58,18 @@ export class Histogram {
       while (value > (this.#bounds[index] ?? Infinity)) index++;
     }
     this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+  }
+
+  /** Its numbers, to be added to another histogram of the same bounds, perhaps in another process. */
+  counts(): HistogramCounts {
+    return { counts: Array.from(this.#counts), sum: this.#sum };
+  }
+
+  /** Counts everything that another one has counted. */
+  add({ counts, sum }: HistogramCounts): void {
+    assert(counts.length === this.#counts.length, 'both histograms have the same bounds');
+    for (const [index, count] of counts.entries()) this.#counts[index] = (this.#counts[index] ?? 0) + count;
+    this.#sum += sum;
   }
 
   /** Seconds, of all observations together. */

@@ -1,5 +1,5 @@
 import { LabelCounter, PairCounter } from './counter.ts';
-import { Histogram } from './histogram.ts';
+import { Histogram, type HistogramCounts } from './histogram.ts';
 
 /**
  * What the floors count while they work: one object per process, made by `app.ts` and handed in. Writing to it costs
@@ -49,4 +49,43 @@ export class Measures {
   clientSentBytes = 0;
   backendReceivedBytes = 0;
   backendSentBytes = 0;
+
+  /** Everything counted so far, as plain data. */
+  tally(): Tally {
+    const tally: Record<string, TallyEntry> = {};
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Histogram) tally[name] = value.counts();
+      else if (value instanceof LabelCounter) tally[name] = { labels: [...value.entries()] };
+      else if (value instanceof PairCounter) tally[name] = { pairs: [...value.entries()] };
+      else if (typeof value === 'number') tally[name] = value;
+    }
+    return tally;
+  }
+
+  /** Counts what other measures have counted, those of another process for instance. */
+  add(tally: Tally): void {
+    for (const [name, value] of Object.entries(this)) {
+      const other = tally[name];
+      if (other === undefined) continue;
+      if (typeof other === 'number') Object.assign(this, { [name]: value + other });
+      else if (value instanceof Histogram && 'counts' in other) value.add(other);
+      else if (value instanceof LabelCounter && 'labels' in other) addLabels(value, other.labels);
+      else if (value instanceof PairCounter && 'pairs' in other) addPairs(value, other.pairs);
+    }
+  }
+}
+
+type TallyEntry = number | HistogramCounts | { readonly labels: Labels } | { readonly pairs: Pairs };
+type Labels = readonly [label: string, count: number][];
+type Pairs = readonly [first: string, second: string, count: number][];
+
+/** What {@link Measures} have counted, by name. */
+export type Tally = Readonly<Record<string, TallyEntry>>;
+
+function addLabels(counter: LabelCounter, entries: Labels): void {
+  for (const [label, count] of entries) counter.inc(label, count);
+}
+
+function addPairs(counter: PairCounter, entries: Pairs): void {
+  for (const [first, second, count] of entries) counter.inc(first, second, count);
 }

@@ -121,6 +121,20 @@ describe('who holds up the others is left alone', () => {
     await sharing();
   });
 
+  test('a read that takes long, of a client that has gone', async () => {
+    await withClients(1, async ([client]) => {
+      if (client !== undefined) await proven(client, 'SELECT naps(0) AS gone');
+    });
+    for (let round = 0; round < 5; round++) {
+      const client = await WireClient.connect({ host: pgweir.host, port: pgweir.port, database: 'postgres', timeoutMs: 20_000 });
+      client.send(clientMessage('Query', 'SELECT naps(300) AS gone'));
+      await sleep(5);
+      client[Symbol.dispose]();
+      await load.everySession();
+    }
+    expect(pgweir.log.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
   test('a client that does not read its long reply', async () => {
     using client = await WireClient.connect({ host: pgweir.host, port: pgweir.port, database: 'postgres', timeoutMs: 20_000 });
     for (let run = 0; run < 40; run++) await client.query("SELECT repeat('x', 10)");
