@@ -1,150 +1,121 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BenchCase } from './cases.ts';
-import type { Pgbench, PgbenchRun } from './pgbench.ts';
-import { type Usage, usageOf } from './process-usage.ts';
+import { readMetrics } from '../../src/demo/metrics-page.ts';
+import { type BenchCase, QUERIES_PER_TRANSACTION, WRITING } from './cases.ts';
+import type { Pgbench } from './pgbench.ts';
+import { cpuSecondsOf, familySizeOf, memoryBytesOf } from './process-usage.ts';
+import type { Measurement, Result } from './results.ts';
 import type { Site } from './site.ts';
-import { median, spread } from './statistics.ts';
+import { rotated } from './statistics.ts';
 import type { Subject } from './subjects.ts';
-import { type Column, formatTable } from './table.ts';
 
-/** Seldom: adding up the shares of a hundred processes takes time from what is measured. */
-const MEMORY_INTERVAL_MS = 1000;
+const SETTLE_MS = 50;
 
-/** One run of one case with one subject. */
-interface Measurement extends PgbenchRun {
-  /** Microseconds of the proxy's CPU time per query; null for the direct way. */
-  readonly cpuPerQueryUs: number | null;
-  /** The most memory seen while it ran. */
-  readonly memoryBytes: number | null;
-}
+/** Runs work once with one subject. */
+export type Run = (subject: Subject) => Promise<Measurement>;
 
-/** What all rounds of one case with one subject gave; an error when one of them failed. */
-export interface LoadResult {
-  readonly benchCase: BenchCase;
-  readonly subject: Subject;
-  readonly measurements: readonly Measurement[];
-  readonly error: string | null;
-}
-
-/** Runs a case with all subjects in turn, so many rounds of it: what disturbs the machine for a while disturbs them all. */
-export async function runCase(
-  benchCase: BenchCase,
-  subjects: readonly Subject[],
-  { pgbench, site, rounds, seconds }: { pgbench: Pgbench; site: Site; rounds: number; seconds: number },
-): Promise<LoadResult[]> {
-  const measurements = new Map<Subject, Measurement[]>(subjects.map((subject) => [subject, []]));
+/**
+ * Runs a case with all subjects in turn, so many rounds of it, and each round begins with another one: what disturbs the
+ * machine for a while disturbs them all.
+ */
+export async function runInterleaved(
+  caseName: string,
+  run: Run,
+  { subjects, rounds }: { readonly subjects: readonly Subject[]; readonly rounds: number },
+): Promise<Result[]> {
+  const measurements = new Map<Subject, (Measurement | null)[]>(subjects.map((subject) => [subject, []]));
   const errors = new Map<Subject, string>();
   for (let round = 0; round < rounds; round++) {
-    for (const subject of subjects) {
-      if (benchCase.workload === 'read-write') await site.tidy();
-      try {
-        measurements.get(subject)?.push(await measure(benchCase, subject, pgbench, seconds));
-      } catch (error) {
+    for (const subject of rotated(subjects, round)) {
+      const measurement = await run(subject).catch((error: unknown) => {
         errors.set(subject, error instanceof Error ? error.message : String(error));
-      }
+        return null;
+      });
+      measurements.get(subject)?.push(measurement);
     }
   }
   return subjects.map((subject) => ({
-    benchCase,
-    subject,
-    measurements: measurements.get(subject) ?? [],
+    caseName,
+    subject: subject.name,
+    rounds: measurements.get(subject) ?? [],
     error: errors.get(subject) ?? null,
   }));
 }
 
-async function measure(
+/** How a case is run with pgbench for so many seconds. */
+export function pgbenchRun(
   benchCase: BenchCase,
-  { server, target }: Subject,
-  pgbench: Pgbench,
-  seconds: number,
-): Promise<Measurement> {
-  const usage = (): Usage | null => (server === null ? null : usageOf(server.pid));
-  const before = usage();
-  const stopped = new AbortController();
-  const memory = greatestMemory(usage, stopped.signal);
-  try {
-    const run = await pgbench.run(target(benchCase.protocol), benchCase, seconds);
-    const after = usage();
-    const cpuSeconds = before === null || after === null ? null : after.cpuSeconds - before.cpuSeconds;
-    const queries = run.transactions * benchCase.queriesPerTransaction;
-    stopped.abort();
-    return { ...run, cpuPerQueryUs: cpuSeconds === null ? null : (cpuSeconds * 1e6) / queries, memoryBytes: await memory };
-  } finally {
-    stopped.abort();
+  { pgbench, site, seconds }: { readonly pgbench: Pgbench; readonly site: Site; readonly seconds: number },
+): Run {
+  return async (subject) => {
+    if (WRITING.has(benchCase.workload)) await site.tidy();
+    const batchesBefore = await batchesOf(subject);
+    const before = await cpuNow(subject, site);
+    const { transactions, tps, p50Ms, p99Ms } = await pgbench.run(subject.target(benchCase.protocol), benchCase, seconds);
+    const after = await cpuNow(subject, site);
+    const batchesAfter = await batchesOf(subject);
+    const queries = transactions * QUERIES_PER_TRANSACTION[benchCase.workload];
+    const perQuery = (who: keyof CpuSeconds): number | null => {
+      const [from, to] = [before[who], after[who]];
+      return from === null || to === null ? null : ((to - from) * 1e6) / queries;
+    };
+    return {
+      tps,
+      p50Ms,
+      p99Ms,
+      proxyCpuUs: perQuery('proxy'),
+      primaryCpuUs: perQuery('primary'),
+      replicasCpuUs: perQuery('replicas'),
+      replicaShare: replicaShare(batchesBefore, batchesAfter),
+      memoryBytes: subject.server === null ? null : memoryBytesOf(subject.server.pid),
+    };
+  };
+}
+
+/** CPU time used so far; null where it cannot be known. */
+interface CpuSeconds {
+  readonly proxy: number | null;
+  readonly primary: number | null;
+  readonly replicas: number | null;
+}
+
+async function cpuNow({ server }: Subject, site: Site): Promise<CpuSeconds> {
+  await untilSettled(site.pids);
+  const [primary = null, ...replicas] = site.pids.map(cpuSecondsOf);
+  const known = replicas.filter((seconds) => seconds !== null);
+  return {
+    proxy: server === null ? null : cpuSecondsOf(server.pid),
+    primary,
+    replicas: known.length < replicas.length ? null : known.reduce((sum, seconds) => sum + seconds, 0),
+  };
+}
+
+/** A server process that is just ending could be counted twice, or not at all: waits until their number is the same for a while. */
+async function untilSettled(postmasters: readonly number[]): Promise<void> {
+  const count = () => postmasters.map(familySizeOf).reduce((sum, size) => sum + size, 0);
+  for (let [last, now] = [-1, count()]; now !== last; now = count()) {
+    last = now;
+    await sleep(SETTLE_MS);
   }
 }
 
-async function greatestMemory(usage: () => Usage | null, signal: AbortSignal): Promise<number | null> {
-  let greatest = usage()?.memoryBytes ?? null;
-  while (greatest !== null && !signal.aborted) {
-    greatest = Math.max(greatest, usage()?.memoryBytes ?? 0);
-    await sleep(MEMORY_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
+interface Batches {
+  readonly all: number;
+  readonly onReplicas: number;
+}
+
+/** What pgweir says it has routed so far; null for everybody else. */
+async function batchesOf({ metricsUrl }: Subject): Promise<Batches | null> {
+  if (metricsUrl === null) return null;
+  const { routed } = await readMetrics(metricsUrl);
+  let [all, onReplicas] = [0, 0];
+  for (const [route, count] of routed) {
+    all += count;
+    if (route.startsWith('replica: ')) onReplicas += count;
   }
-  return greatest;
+  return { all, onReplicas };
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: 'workload', align: 'left' },
-  { title: 'protocol', align: 'left' },
-  { title: 'clients', align: 'right' },
-  { title: 'way', align: 'left' },
-  { title: 'tps', align: 'right' },
-  { title: 'spread', align: 'right' },
-  { title: 'vs direct', align: 'right' },
-  { title: 'p50 ms', align: 'right' },
-  { title: 'p99 ms', align: 'right' },
-  { title: 'CPU us/query', align: 'right' },
-  { title: 'memory MB', align: 'right' },
-];
-
-/** The one table: medians over the rounds. */
-export function formatResults(results: readonly LoadResult[]): string {
-  const rows = results.flatMap((result, index) => {
-    const ruled = index > 0 && results[index - 1]?.benchCase !== result.benchCase;
-    return ruled ? [null, row(result, results)] : [row(result, results)];
-  });
-  return formatTable(COLUMNS, rows);
-}
-
-function row({ benchCase, subject, measurements, error }: LoadResult, results: readonly LoadResult[]): string[] {
-  const { workload, protocol, clients } = benchCase;
-  const head = [workload, protocol, String(clients), subject.name];
-  if (error !== null) return [...head, 'failed'];
-  const tps = medianTps(measurements);
-  const direct = results.find((other) => other.benchCase === benchCase && other.subject.name === 'direct');
-  const cpu = medianOf(measurements, ({ cpuPerQueryUs }) => cpuPerQueryUs);
-  const memory = medianOf(measurements, ({ memoryBytes }) => memoryBytes);
-  return [
-    ...head,
-    tps.toFixed(0),
-    measurements.length > 1 ? `${(100 * spread(measurements.map((run) => run.tps))).toFixed(0)} %` : '',
-    direct === undefined || direct.error !== null ? '' : `${(tps / medianTps(direct.measurements)).toFixed(2)}x`,
-    median(measurements.map(({ p50Ms }) => p50Ms)).toFixed(3),
-    median(measurements.map(({ p99Ms }) => p99Ms)).toFixed(3),
-    cpu === null ? '' : cpu.toFixed(1),
-    memory === null ? '' : (memory / 2 ** 20).toFixed(0),
-  ];
-}
-
-function medianTps(measurements: readonly Measurement[]): number {
-  return median(measurements.map(({ tps }) => tps));
-}
-
-function medianOf(measurements: readonly Measurement[], read: (measurement: Measurement) => number | null): number | null {
-  const values = measurements.map(read).filter((value) => value !== null);
-  return values.length === 0 ? null : median(values);
-}
-
-/** Median CPU time of one case divided by that of another subject in the same case; null when either was not measured. */
-export function cpuRatios(results: readonly LoadResult[], name: string, other: string): { caseName: string; ratio: number }[] {
-  return results
-    .filter(({ subject, error }) => subject.name === name && error === null)
-    .flatMap(({ benchCase, measurements }) => {
-      const rival = results.find(
-        (result) => result.benchCase === benchCase && result.subject.name === other && result.error === null,
-      );
-      const ours = medianOf(measurements, ({ cpuPerQueryUs }) => cpuPerQueryUs);
-      const theirs = rival === undefined ? null : medianOf(rival.measurements, ({ cpuPerQueryUs }) => cpuPerQueryUs);
-      return ours === null || theirs === null ? [] : [{ caseName: benchCase.name, ratio: ours / theirs }];
-    });
+function replicaShare(before: Batches | null, after: Batches | null): number | null {
+  if (before === null || after === null || after.all === before.all) return null;
+  return (after.onReplicas - before.onReplicas) / (after.all - before.all);
 }

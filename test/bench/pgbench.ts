@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { BenchCase } from './cases.ts';
+import type { BenchCase, Workload } from './cases.ts';
 import { quantile } from './statistics.ts';
 
 /** Where pgbench connects to. */
@@ -22,20 +22,36 @@ export interface PgbenchRun {
 }
 
 const THREADS = 2;
-const WORKLOADS = {
-  'read-only': ['-b', 'select-only'],
-  'read-write': ['-b', 'tpcb-like'],
-  connect: ['-b', 'select-only', '-C'],
-} as const;
+const ORM_SCRIPT = 'orm.sql';
+/** What an object-relational mapper sends that opens a transaction for whatever it does, and this time only reads. */
+const ORM_TRANSACTION = `\\set aid random(1, 100000 * :scale)
+\\set tid random(1, 10 * :scale)
+\\set bid random(1, :scale)
+BEGIN;
+SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
+SELECT tbalance FROM pgbench_tellers WHERE tid = :tid;
+SELECT bbalance FROM pgbench_branches WHERE bid = :bid;
+COMMIT;
+`;
 
-/** The one program that loads all subjects: Debian's, in a directory for its logs. */
+/** The one program that loads all subjects: Debian's, in a directory for its logs and its script. */
 export class Pgbench {
   readonly #program: string;
   readonly #directory: string;
+  readonly #workloads: Readonly<Record<Workload, readonly string[]>>;
 
-  constructor(program: string, directory: string) {
+  constructor(program: string, { directory, scale }: { directory: string; scale: number }) {
     this.#program = program;
     this.#directory = directory;
+    const script = join(directory, ORM_SCRIPT);
+    writeFileSync(script, ORM_TRANSACTION);
+    this.#workloads = {
+      'read-only': ['-b', 'select-only'],
+      'read-write': ['-b', 'tpcb-like'],
+      mixed: ['-b', 'select-only@9', '-b', 'tpcb-like@1'],
+      connect: ['-b', 'select-only', '-C'],
+      orm: ['-f', script, '-D', `scale=${scale}`],
+    };
   }
 
   /** Creates and fills the four tables, on the primary. */
@@ -53,7 +69,7 @@ export class Pgbench {
         '-n',
         '-M',
         protocol,
-        ...WORKLOADS[workload],
+        ...this.#workloads[workload],
         ...size,
         '-l',
         '--log-prefix',

@@ -2,24 +2,31 @@ import { readFileSync } from 'node:fs';
 
 /** USER_HZ: the unit of times in /proc, 100 on every Linux that Node runs on (proc_pid_stat(5)). */
 const TICKS_PER_SECOND = 100;
+const HAS_PROC = process.platform === 'linux';
 
-export interface Usage {
-  /** Of the process and all it ever started. */
-  readonly cpuSeconds: number;
-  /** Of one process its RSS; of several the sum of their proportional shares, since they share pages. */
-  readonly memoryBytes: number;
+/** CPU time of a process and of all it ever started, as /proc says; null where there is no /proc. */
+export function cpuSecondsOf(pid: number): number | null {
+  return HAS_PROC ? sum(familyOf(pid).map(cpuTicks)) / TICKS_PER_SECOND : null;
 }
 
-/** What a process and its descendants use, as /proc says; null where there is no /proc. */
-export function usageOf(pid: number): Usage | null {
-  if (process.platform !== 'linux') return null;
+/**
+ * Of one process its RSS; of several the sum of their proportional shares, since they share pages. Null where there is no
+ * /proc. Adding up the shares of a hundred processes takes time: not while something is measured.
+ */
+export function memoryBytesOf(pid: number): number | null {
+  if (!HAS_PROC) return null;
   const pids = familyOf(pid);
   const [only, ...others] = pids;
   const memory =
     only !== undefined && others.length === 0
       ? [kilobytes(only, 'status', 'VmRSS')]
       : pids.map((each) => kilobytes(each, 'smaps_rollup', 'Pss'));
-  return { cpuSeconds: sum(pids.map(cpuTicks)) / TICKS_PER_SECOND, memoryBytes: sum(memory) * 1024 };
+  return sum(memory) * 1024;
+}
+
+/** How many processes a process and its descendants are; 0 where there is no /proc. */
+export function familySizeOf(pid: number): number {
+  return HAS_PROC ? familyOf(pid).length : 0;
 }
 
 /** The process and its descendants, each from its parent's list: a search of all of /proc would disturb what is measured. */

@@ -30,3 +30,9 @@ export function versionOf(path: string): string {
   const { stdout, stderr } = spawnSync(path, ['--version'], { encoding: 'utf8' });
   return `${stdout}${stderr}`.trim().split('\n', 1)[0] ?? '';
 }
+
+/** Major and minor version as one number that can be compared, 1.18.0 as 1.18 and 1.9 as 1.09; NaN when the text holds none. */
+export function versionNumberOf(text: string): number {
+  const [, major, minor] = /(\d+)\.(\d+)/.exec(text) ?? [];
+  return Number(major) + Number(minor) / 100;
+}

@@ -23,7 +23,8 @@ const SETTINGS = {
   synchronous_commit: 'off',
   max_wal_size: '4GB',
   autovacuum: 'off',
-  max_connections: '400',
+  // PgBouncer's session mode and pgpool keep a connection for each client of the largest case, and the direct way has them too.
+  max_connections: '1200',
 };
 
 /** A running proxy. */
@@ -67,6 +68,11 @@ export class Site implements AsyncDisposable {
 
   get primary(): Target {
     return { host: HOST, port: this.cluster.primary.port, database: DATABASE };
+  }
+
+  /** The postmasters: the primary's, then the replicas'. */
+  get pids(): number[] {
+    return [this.cluster.primary, ...this.cluster.replicas].map(({ pid }) => pid).filter((pid) => pid !== null);
   }
 
   freePort(): Promise<number> {

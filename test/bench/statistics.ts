@@ -12,7 +12,14 @@ export function median(values: readonly number[]): number {
   return Number.isInteger(middle) ? ((sorted[middle - 1] ?? Number.NaN) + upper) / 2 : upper;
 }
 
-/** How far apart the extremes are, as a share of the median. */
-export function spread(values: readonly number[]): number {
-  return (Math.max(...values) - Math.min(...values)) / median(values);
+/** The extremes as text, `97..105`; empty when they cannot differ. */
+export function formatRange(values: readonly number[], digits: number): string {
+  if (values.length < 2) return '';
+  return `${Math.min(...values).toFixed(digits)}..${Math.max(...values).toFixed(digits)}`;
+}
+
+/** Everything once in its order, beginning with the one at `start`: whoever is always first always gets the same weather. */
+export function rotated<Item>(items: readonly Item[], start: number): Item[] {
+  const from = items.length === 0 ? 0 : start % items.length;
+  return [...items.slice(from), ...items.slice(0, from)];
 }

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
-import type { Protocol } from './cases.ts';
+import type { Protocol, Workload } from './cases.ts';
 import type { SubjectName } from './options.ts';
 import type { Target } from './pgbench.ts';
-import { findProgram, versionOf } from './programs.ts';
+import { findProgram, versionNumberOf, versionOf } from './programs.ts';
 import { DATABASE, HOST, type RunningServer, type Site, untilServes } from './site.ts';
 
 /** One way to the database that is measured. */
@@ -13,66 +13,111 @@ export interface Subject {
   readonly note: string;
   /** The proxy; null for the direct way. */
   readonly server: RunningServer | null;
+  /** Where it counts what it routes; null for all but pgweir. */
+  readonly metricsUrl: string | null;
   /** The most clients that it can be asked to hold. */
   readonly maxClients: number;
   target(protocol: Protocol): Target;
 }
 
+/** What a subject is started with. */
+export interface StartOptions {
+  /** Backend connections that a pooler may have to each backend. */
+  readonly pool: number;
+  /** The most clients at once: PgBouncer's session mode takes a connection for each, pgpool a process. */
+  readonly sessions: number;
+}
+
 /** How a subject is started; null when it is not installed. */
-export const STARTERS: Readonly<Record<SubjectName, (site: Site, pool: number) => Promise<Subject | null>>> = {
+export const STARTERS: Readonly<Record<SubjectName, (site: Site, options: StartOptions) => Promise<Subject | null>>> = {
   direct: startDirect,
-  pgweir: startPgweir,
+  pgweir: (site, { pool }) => startPgweir(site, { name: 'pgweir', pool, settings: {}, note: 'the defaults' }),
+  'pgweir-leases': (site, { pool }) =>
+    startPgweir(site, { name: 'pgweir-leases', pool, settings: { pool: { shared_reads: false } }, note: 'shared_reads: false' }),
+  'pgweir-optimistic': (site, { pool }) =>
+    startPgweir(site, {
+      name: 'pgweir-optimistic',
+      pool,
+      settings: { routing: { transactions: 'optimistic' } },
+      note: 'transactions: optimistic',
+    }),
   pgbouncer: startPgbouncer,
   pgpool: startPgpool,
 };
 
+/** The two other ways through pgweir are of interest where they differ from the usual one. */
+const ONLY_FOR: Readonly<Partial<Record<SubjectName, readonly Workload[]>>> = {
+  'pgweir-leases': ['read-only', 'mixed'],
+  'pgweir-optimistic': ['orm'],
+};
+
+/** Whether a workload says anything about a subject; `null` is everything that is not run with pgbench. */
+export function fits(name: SubjectName, workload: Workload | null): boolean {
+  const workloads = ONLY_FOR[name];
+  return workloads === undefined || (workload !== null && workloads.includes(workload));
+}
+
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const MANY_CLIENTS = 5000;
-/** More than any case has clients: PgBouncer's session mode takes a connection for each, pgpool a process. */
-const PROCESSES = 100;
 
-async function startDirect(site: Site): Promise<Subject> {
+async function startDirect(site: Site, { sessions }: StartOptions): Promise<Subject> {
   const { server_version } = (await site.cluster.primary.query('SHOW server_version'))[0] ?? {};
   return {
     name: 'direct',
     version: `PostgreSQL ${server_version}`,
     note: 'to the primary',
     server: null,
-    maxClients: PROCESSES,
+    metricsUrl: null,
+    maxClients: sessions,
     target: () => site.primary,
   };
 }
 
-async function startPgweir(site: Site, pool: number): Promise<Subject> {
-  const port = await site.freePort();
+interface PgweirOptions {
+  readonly name: SubjectName;
+  readonly pool: number;
+  /** On top of what all of them have, in the words of the configuration file. */
+  readonly settings: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly note: string;
+}
+
+async function startPgweir(site: Site, { name, pool, settings, note }: PgweirOptions): Promise<Subject> {
+  const [port, httpPort] = [await site.freePort(), await site.freePort()];
   const config = {
+    ...settings,
     listen: [{ address: `${HOST}:${port}` }],
     backends: site.cluster.nodes.map((node) => `${HOST}:${node.port}`),
     monitor: { user: 'postgres' },
     auth: { rules: [{ method: 'trust' }] },
-    pool: { max_per_backend: pool },
-    http: { address: `${HOST}:${await site.freePort()}` },
+    pool: { max_per_backend: pool, ...settings.pool },
+    http: { address: `${HOST}:${httpPort}` },
     log: { level: 'warn' },
   };
-  const file = site.write('pgweir.yaml', JSON.stringify(config, null, 2));
+  const file = site.write(`${name}.yaml`, JSON.stringify(config, null, 2));
   // As `npm start` and the container image do: fewer collections of what lives for one query only.
   const args = ['--max-semi-space-size=32', MAIN, 'serve', '-c', file];
-  const server = await site.start('pgweir', { program: process.execPath, args, port, asServer: false });
+  const server = await site.start(name, { program: process.execPath, args, port, asServer: false });
   const target = { host: HOST, port, database: DATABASE };
   await untilServes(target);
   return {
-    name: 'pgweir',
+    name,
     version: `pgweir on Node ${process.version}`,
-    note: `transaction mode, ${pool} connections per backend, reads on the replicas`,
+    note: `${note}; transaction mode, ${pool} connections per backend, reads on the replicas`,
     server,
+    metricsUrl: `http://${HOST}:${httpPort}/metrics`,
     maxClients: MANY_CLIENTS,
     target: () => target,
   };
 }
 
-async function startPgbouncer(site: Site, pool: number): Promise<Subject | null> {
+/** Since this version it can hold prepared statements in transaction mode. */
+const PREPARED_SINCE = 1.21;
+const PREPARED_STATEMENTS = 200;
+
+async function startPgbouncer(site: Site, { pool, sessions }: StartOptions): Promise<Subject | null> {
   const program = findProgram('pgbouncer');
   if (program === null) return null;
+  const preparesItself = versionNumberOf(versionOf(program)) >= PREPARED_SINCE;
   const port = await site.freePort();
   const users = site.write('pgbouncer-users.txt', '"postgres" ""\n');
   const { host, port: primary } = site.primary;
@@ -81,7 +126,7 @@ async function startPgbouncer(site: Site, pool: number): Promise<Subject | null>
     'pgbouncer.ini',
     `[databases]
 ${DATABASE} = ${database} pool_mode=transaction pool_size=${pool}
-${DATABASE}_session = ${database} pool_mode=session pool_size=${PROCESSES}
+${DATABASE}_session = ${database} pool_mode=session pool_size=${sessions}
 [pgbouncer]
 listen_addr = ${HOST}
 listen_port = ${port}
@@ -92,6 +137,7 @@ max_client_conn = ${MANY_CLIENTS}
 log_connections = 0
 log_disconnections = 0
 log_stats = 0
+${preparesItself ? `max_prepared_statements = ${PREPARED_STATEMENTS}` : ''}
 `,
   );
   const server = await site.start('pgbouncer', { program, args: [file], port, asServer: true });
@@ -99,14 +145,19 @@ log_stats = 0
   return {
     name: 'pgbouncer',
     version: versionOf(program),
-    note: `transaction mode, ${pool} connections to the primary; for "prepared" session mode, since before 1.21 it cannot do otherwise`,
+    note: `transaction mode, ${pool} connections to the primary${preparesItself ? '' : '; for "prepared" session mode, since before 1.21 it cannot do otherwise'}`,
     server,
+    metricsUrl: null,
     maxClients: MANY_CLIENTS,
-    target: (protocol) => ({ host: HOST, port, database: protocol === 'prepared' ? `${DATABASE}_session` : DATABASE }),
+    target: (protocol) => ({
+      host: HOST,
+      port,
+      database: protocol === 'prepared' && !preparesItself ? `${DATABASE}_session` : DATABASE,
+    }),
   };
 }
 
-async function startPgpool(site: Site): Promise<Subject | null> {
+async function startPgpool(site: Site, { sessions }: StartOptions): Promise<Subject | null> {
   const program = findProgram('pgpool');
   if (program === null) return null;
   const [port, pcpPort] = [await site.freePort(), await site.freePort()];
@@ -129,7 +180,7 @@ pcp_socket_dir = '${site.directory}'
 wd_ipc_socket_dir = '${site.directory}'
 pid_file_name = '${site.directory}/pgpool.pid'
 logdir = '${site.directory}'
-num_init_children = ${PROCESSES}
+num_init_children = ${sessions}
 max_pool = 1
 enable_pool_hba = off
 load_balance_mode = on
@@ -146,9 +197,10 @@ log_min_messages = error
   return {
     name: 'pgpool',
     version: versionOf(program),
-    note: `${PROCESSES} processes, load balancing on; memory is the sum of proportional shares`,
+    note: `${sessions} processes, load balancing on; memory is the sum of proportional shares`,
     server,
-    maxClients: PROCESSES,
+    metricsUrl: null,
+    maxClients: sessions,
     target: () => target,
   };
 }

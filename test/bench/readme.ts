@@ -1,0 +1,92 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { BenchCase } from './cases.ts';
+import { SUBJECTS, type SubjectName } from './options.ts';
+import { largeResultTable, ormTable } from './report.ts';
+import { compared, findResult, medianOf, quotient, type Result } from './results.ts';
+import { median } from './statistics.ts';
+import { type Column, formatMarkdown, type Table } from './table.ts';
+
+const README = new URL('../../README.md', import.meta.url).pathname;
+const SECTION = /(<!-- bench: npm run bench -- --readme -->\n\n).*?(\n\n<!-- \/bench -->)/s;
+
+const TITLES: Readonly<Record<SubjectName, string>> = {
+  direct: 'direct',
+  pgweir: 'pgweir',
+  'pgweir-leases': 'without sharing',
+  'pgweir-optimistic': 'optimistic',
+  pgbouncer: 'PgBouncer',
+  pgpool: 'pgpool-II',
+};
+
+/** Everything between the markers: where and how it was measured, and the tables, losses included. */
+export function readmeSection(
+  conditions: readonly string[],
+  { cases, results }: { readonly cases: readonly BenchCase[]; readonly results: readonly Result[] },
+): string {
+  const rest = [ormTable(cases, results), largeResultTable(results)];
+  const tables = [overview(cases, results), ...rest].filter(({ rows }) => rows.length > 0);
+  return [...conditions, ...tables.map(formatMarkdown)].join('\n\n');
+}
+
+/** @throws Error when README.md has no place for it. */
+export function writeReadme(section: string): void {
+  const text = readFileSync(README, 'utf8');
+  if (!SECTION.test(text)) throw new Error('README.md has no section for the benchmark');
+  writeFileSync(
+    README,
+    text.replace(SECTION, (_, before, after) => `${before}${section}${after}`),
+  );
+}
+
+/** A line per case, a column per way: transactions per second, and the proxy's CPU in brackets. */
+function overview(cases: readonly BenchCase[], results: readonly Result[]): Table {
+  const shown = cases.filter(({ workload }) => workload !== 'orm');
+  const subjects = SUBJECTS.filter((name) =>
+    results.some(({ subject, caseName }) => subject === name && shown.some((benchCase) => benchCase.name === caseName)),
+  );
+  const columns: readonly Column[] = [
+    { title: 'pgbench', align: 'left' },
+    ...subjects.map((name) => ({ title: TITLES[name], align: 'right' }) as const),
+    { title: 'x direct', align: 'right' },
+    { title: 'x PgBouncer', align: 'right' },
+  ];
+  const rows = shown.map((benchCase) => [
+    titleOf(benchCase),
+    ...subjects.map((name) => cell(findResult(results, benchCase.name, name))),
+    ratio(benchCase, 'direct', results),
+    ratio(benchCase, 'pgbouncer', results),
+  ]);
+  return { columns, rows };
+}
+
+const WORKLOADS: Readonly<Record<BenchCase['workload'], string>> = {
+  'read-only': '`-S`',
+  'read-write': 'tpcb-like',
+  mixed: '9 `-S` : 1 tpcb-like',
+  connect: '`-C -S`, connections,',
+  orm: 'ORM',
+};
+
+function titleOf({ workload, protocol, clients }: BenchCase): string {
+  return `${WORKLOADS[workload]} ${protocol}, ${clients} ${clients === 1 ? 'client' : 'clients'}`;
+}
+
+function cell(result: Result | undefined): string {
+  if (result === undefined) return '';
+  const [tps, cpu] = [medianOf(result, 'tps'), medianOf(result, 'proxyCpuUs')];
+  if (tps === null) return 'failed';
+  return `${grouped(tps)}${cpu === null ? '' : ` (${cpu.toFixed(0)})`}`;
+}
+
+/** The median of the rounds' ratios, with the least and the most of them. */
+function ratio({ name }: BenchCase, rival: SubjectName, results: readonly Result[]): string {
+  const pair = { ours: findResult(results, name, 'pgweir'), theirs: findResult(results, name, rival) };
+  const rounds = compared(pair, 'tps', quotient);
+  if (rounds.length === 0) return '';
+  const [least, most] = [Math.min(...rounds), Math.max(...rounds)];
+  return `${median(rounds).toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`;
+}
+
+function grouped(value: number): string {
+  return value.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ' ');
+}
