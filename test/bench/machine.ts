@@ -17,7 +17,7 @@ export function conditionsOf({
   readonly args: readonly string[];
 }): string[] {
   const processors = cpus();
-  const machine = `${processors.length} cores (${processors[0]?.model.trim() ?? 'unknown'}) and ${(totalmem() / GIGABYTE).toFixed(0)} GB for all of it, ${type()} ${release()}`;
+  const machine = `${processors.length} cores (${processors[0]?.model.trim() ?? 'unknown'}) and ${(totalmem() / GIGABYTE).toFixed(0)} GB for all of it, ${type()} ${release().split('-', 1)[0]}`;
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args.map(quoted)] : [])].join(' ');
   return [
     `\`${command}\`, ${new Date().toISOString().slice(0, 10)}: ${machine}; ${pgbench}; medians of ${rounds} interleaved rounds of ${seconds} s; tables of scale ${scale}, a primary and two replicas.`,

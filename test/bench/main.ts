@@ -137,7 +137,7 @@ async function runCases(
 
 function inShort(result: Result): string {
   const value = medianOf(result, 'tps') ?? medianOf(result, 'megabytesPerSecond');
-  return `${result.subject} ${value === null ? 'failed' : value.toFixed(0)}`;
+  return `${result.subject} ${value === null ? `failed (${result.error})` : value.toFixed(0)}`;
 }
 
 async function runLargeResults(names: readonly ResultCase[], subjects: readonly Subject[], rounds: number): Promise<Result[]> {

@@ -26,7 +26,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 export const LEGEND = `Medians over the rounds; "rounds" is the least and the most of them. Ratios are medians of each round's by the same round's.
-CPU is per query: of the proxy, of the primary's processes, of the replicas'. "On replicas" is the share of pgweir's batches.`;
+CPU is per query, that of connecting and of the replay of WAL included: of the proxy, of the primary's processes, of the replicas'. "On replicas" is the share of pgweir's batches.`;
 
 /** What pgbench measured, by case and way. */
 export function loadTable(cases: readonly BenchCase[], results: readonly Result[]): Table {
