@@ -130,7 +130,8 @@ export function decodeBase64(text: string): Buffer | null {
   return bytes.toString('base64') === text ? bytes : null;
 }
 
-function sha256(bytes: Buffer): Buffer {
+/** The SHA-256 digest. */
+export function sha256(bytes: Buffer): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 

@@ -8,7 +8,7 @@ import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { Turn } from '../util/turn.ts';
 import type { BackendSocket } from './backend-socket.ts';
-import { Segment, type SegmentSink, type Step } from './exchange.ts';
+import { PresentStatement, Segment, type SegmentSink, type Step } from './exchange.ts';
 import { Ledger, type LedgerOwner } from './ledger.ts';
 
 /** Whoever holds the connection at the moment. */
@@ -90,11 +90,12 @@ export class BackendConnection implements LedgerOwner {
   readonly #turn: Turn;
   readonly #measures: Measures;
   readonly #onBug: (error: unknown) => void;
-  readonly #statements: Lru<number, Buffer>;
+  readonly #statements: Lru<number, PresentStatement>;
   /** Pushed out by the bound, still on the backend until `closeEvicted`. */
-  readonly #evicted = new Map<number, Buffer>();
+  readonly #evicted = new Map<number, PresentStatement>();
   readonly #retired: Buffer[] = [];
   #unnamedStatement = 0;
+  #unnamedPresent: PresentStatement | null = null;
   /** Statements that are there unless PostgreSQL skips what came before them in their segment; and the unnamed one's. */
   readonly #assumed = new Map<number, Segment>();
   #unnamedAssumed: Segment | null = null;
@@ -118,7 +119,7 @@ export class BackendConnection implements LedgerOwner {
     this.#onBug = options.onBug;
     this.#ledger = new Ledger(this);
     this.#gather = new Gather(options.turn, options.socket);
-    this.#statements = new Lru(options.maxStatements, (id, name) => this.#evicted.set(id, name));
+    this.#statements = new Lru(options.maxStatements, (id, present) => this.#evicted.set(id, present));
     options.socket.onData((chunk) => this.#receive(chunk));
     options.socket.onClose(() => this.#end());
     options.socket.onDrain(() => this.#writableAgain());
@@ -207,38 +208,45 @@ export class BackendConnection implements LedgerOwner {
   /** The text that the unnamed statement holds is not known any more, or there is none. */
   forgetUnnamed(): void {
     this.#unnamedStatement = 0;
+    this.#unnamedPresent = null;
     this.#unnamedAssumed = null;
   }
 
   /** A Parse of the unnamed statement is written next into the segment. */
-  setUnnamed(id: number, segment: Segment): void {
+  setUnnamed(id: number, segment: Segment): PresentStatement {
     this.#unnamedStatement = id;
+    this.#unnamedPresent = new PresentStatement(UNNAMED);
     this.#unnamedAssumed = mayBeSkipped(segment) ? segment : null;
+    return this.#unnamedPresent;
   }
 
-  /** Whether the unnamed statement will be this one when the next message of the segment is read. */
-  hasUnnamed(id: number, segment: Segment): boolean {
-    return this.#unnamedStatement === id && (this.#unnamedAssumed === null || this.#unnamedAssumed === segment);
+  /** The unnamed statement, if it will be this one when the next message of the segment is read. */
+  unnamed(id: number, segment: Segment): PresentStatement | null {
+    const isThere = this.#unnamedStatement === id && (this.#unnamedAssumed === null || this.#unnamedAssumed === segment);
+    return isThere ? this.#unnamedPresent : null;
   }
 
-  /** Whether the statement will be there when the next message of the segment is read. */
-  hasStatement(id: number, segment: Segment): boolean {
+  /** The statement, if it will be there when the next message of the segment is read. */
+  statement(id: number, segment: Segment): PresentStatement | null {
     const assumedIn = this.#assumed.get(id);
-    if (assumedIn !== undefined && assumedIn !== segment) return false;
-    if (this.#statements.get(id) !== undefined) return true;
-    const name = this.#evicted.get(id);
-    if (name === undefined) return false;
+    if (assumedIn !== undefined && assumedIn !== segment) return null;
+    const present = this.#statements.get(id);
+    if (present !== undefined) return present;
+    const evicted = this.#evicted.get(id);
+    if (evicted === undefined) return null;
     this.#evicted.delete(id);
-    this.#statements.set(id, name);
-    return true;
+    this.#statements.set(id, evicted);
+    return evicted;
   }
 
   /** A Parse of it is written next into the segment. */
-  addStatement(id: number, name: Buffer, segment: Segment): void {
-    this.#statements.set(id, name);
+  addStatement(id: number, name: Buffer, segment: Segment): PresentStatement {
+    const present = new PresentStatement(name);
+    this.#statements.set(id, present);
     this.#evicted.delete(id);
     if (mayBeSkipped(segment)) this.#assumed.set(id, segment);
     else this.#assumed.delete(id);
+    return present;
   }
 
   removeStatement(id: number): void {
@@ -265,10 +273,8 @@ export class BackendConnection implements LedgerOwner {
   closeEvicted(sink: SegmentSink): boolean {
     if (this.#evicted.size === 0 && this.#retired.length === 0) return false;
     this.push(new Segment('swallow', sink, null, null));
-    for (const name of [...this.#evicted.values(), ...this.#retired]) {
-      const message = encodeCloseStatement(name);
-      this.write(message, 0, message.length);
-    }
+    for (const { name } of this.#evicted.values()) this.#closeStatement(name);
+    for (const name of this.#retired) this.#closeStatement(name);
     this.write(SYNC, 0, SYNC.length);
     this.#evicted.clear();
     this.#retired.length = 0;
@@ -305,6 +311,11 @@ export class BackendConnection implements LedgerOwner {
   /** Breaks the connection off: its holder is told that it was lost. */
   end(): void {
     this.#end();
+  }
+
+  #closeStatement(name: Buffer): void {
+    const message = encodeCloseStatement(name);
+    this.write(message, 0, message.length);
   }
 
   notification(slice: Buffer, start: number, end: number): void {
@@ -383,6 +394,8 @@ export class BackendConnection implements LedgerOwner {
     }
   }
 }
+
+const UNNAMED = Buffer.alloc(0);
 
 /** Something of the client's stands before the next message in the segment: if it fails, PostgreSQL skips the message. */
 function mayBeSkipped(segment: Segment): boolean {

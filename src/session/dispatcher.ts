@@ -93,7 +93,12 @@ export class Dispatcher {
     this.#speeds = parts.speeds;
     this.#options = options;
     this.#owner = owner;
-    this.#sender = new Sender(sink);
+    this.#sender = new Sender(sink, () => owner.resumed());
+  }
+
+  /** A part of a work waits to be sent: what comes behind it must wait, too. */
+  get holds(): boolean {
+    return this.#sender.holds;
   }
 
   get stalled(): Work | null {

@@ -50,19 +50,22 @@ export class Names {
           return;
         }
         message.contested = name !== '' && (this.#mayHaveSqlNames || changesNames(work));
-        message.statement = statements.define(name, text, typesSlice);
+        message.statement = statements.define(name, text, typesSlice).statement;
         this.#changesName(work, message);
         this.#mention(work, message.statement);
         return;
       }
       case FRONTEND.bind: {
-        const { statement } = decodeBindNames(message.buffer, message.start, message.end);
+        const { portal, statement } = decodeBindNames(message.buffer, message.start, message.end);
         this.#refer(message, statement, work);
+        work.bound = message.definition;
+        work.boundTo = portal;
         return;
       }
       case FRONTEND.describe: {
         const { target, name } = decodeDescribe(message.buffer, message.start, message.end);
         if (target === 'statement') this.#refer(message, name, work);
+        else if (work.boundTo === name) message.definition = work.bound;
         return;
       }
       case FRONTEND.close: {
@@ -108,7 +111,8 @@ export class Names {
 
   #refer(message: ClientMessage, name: string, work: Work): void {
     message.name = name;
-    message.statement = this.#state.statements.get(name);
+    message.definition = this.#state.statements.get(name);
+    message.statement = message.definition?.statement ?? null;
     if (message.statement !== null) this.#mention(work, message.statement);
     else work.facts.push(this.#port.opaque('text does not parse'));
   }
@@ -148,14 +152,14 @@ export class Names {
       if (statement.kind !== 'prepare' && statement.kind !== 'execute' && statement.kind !== 'deallocate') continue;
       if (statement.name === null || (known.get(statement.name) === null && namedBy.length === 0)) continue;
       work.borrowed ??= new Map();
-      work.borrowed.set(statement.name, known.get(statement.name));
+      work.borrowed.set(statement.name, known.get(statement.name)?.statement ?? null);
     }
   }
 
   /** What the names that the work's SQL mentions mean now that everything before it was answered. */
   settleBorrowed(work: Work): void {
     if (work.borrowed === null) return;
-    for (const name of work.borrowed.keys()) work.borrowed.set(name, this.#state.statements.get(name));
+    for (const name of work.borrowed.keys()) work.borrowed.set(name, this.#state.statements.get(name)?.statement ?? null);
   }
 
   /** The work was done as a whole. */

@@ -17,6 +17,8 @@ export class PreparedStatement {
   readonly types: Buffer;
   readonly key: string;
   users = 0;
+  /** The shape of result that a client was told last: nearly always the same for all of them. */
+  #shape: string | null = null;
   #facts: { readonly catalog: Catalog; readonly scan: ScanMode; readonly facts: Facts; readonly generation: number } | null =
     null;
 
@@ -37,6 +39,12 @@ export class PreparedStatement {
     const facts = statements.facts(this.text, catalog, scan);
     this.#facts = { catalog, scan, facts, generation: statements.generation };
     return facts;
+  }
+
+  /** The same shape, as one string for all sessions. */
+  known(shape: string): string {
+    if (this.#shape !== shape) this.#shape = shape;
+    return this.#shape;
   }
 
   /** Roughly what it occupies, in bytes. */
@@ -93,9 +101,25 @@ export class StatementRegistry {
   }
 }
 
+/** What a session calls by a name of its own. */
+export class SessionStatement {
+  readonly statement: PreparedStatement;
+  readonly named: boolean;
+  /**
+   * The shape of its result (`result-shape.ts`) that the client was told: by that it may read the rows of every later
+   * execution, on whatever connection. Null when it was told none.
+   */
+  told: string | null = null;
+
+  constructor(statement: PreparedStatement, named: boolean) {
+    this.statement = statement;
+    this.named = named;
+  }
+}
+
 /** What the unnamed statement became, and before that was: until PostgreSQL has answered, it may turn out to be that still. */
 export interface UnnamedChange {
-  statement: PreparedStatement | null;
+  statement: SessionStatement | null;
   previous: UnnamedChange | null;
 }
 
@@ -103,7 +127,7 @@ export interface UnnamedChange {
 export class SessionStatements {
   readonly #registry: StatementRegistry;
   readonly #maxStatements: number;
-  readonly #byName = new Map<string, PreparedStatement>();
+  readonly #byName = new Map<string, SessionStatement>();
   /** The newest change of the unnamed statement. */
   #unnamed: UnnamedChange | null = null;
 
@@ -121,7 +145,7 @@ export class SessionStatements {
     return this.#unnamed;
   }
 
-  get(name: string): PreparedStatement | null {
+  get(name: string): SessionStatement | null {
     return name === '' ? (this.#unnamed?.statement ?? null) : (this.#byName.get(keyOf(name)) ?? null);
   }
 
@@ -129,14 +153,14 @@ export class SessionStatements {
    * Gives a name to a statement, which is acquired for it.
    * @throws OperationalError `too_many_statements`
    */
-  define(name: string, text: string, typesSlice: Buffer): PreparedStatement {
+  define(name: string, text: string, typesSlice: Buffer): SessionStatement {
     if (name !== '' && this.#byName.size >= this.#maxStatements && !this.#byName.has(keyOf(name))) {
       throw new OperationalError('statement_memory', 'too many prepared statements', {
         detail: `A client may have ${this.#maxStatements} (limits.statements_per_client).`,
         hint: 'Close statements that are no longer needed.',
       });
     }
-    const statement = this.#registry.acquire(text, typesSlice);
+    const statement = new SessionStatement(this.#registry.acquire(text, typesSlice), name !== '');
     if (name === '') {
       this.#unnamed = { statement, previous: this.#unnamed };
       return statement;
@@ -154,7 +178,7 @@ export class SessionStatements {
 
   /** PostgreSQL refused a Parse of the unnamed statement, and has dropped the one before (exec_parse_message in postgres.c). */
   failUnnamed(change: UnnamedChange): void {
-    if (change.statement !== null) this.#registry.release(change.statement);
+    if (change.statement !== null) this.#registry.release(change.statement.statement);
     change.statement = null;
     this.confirmUnnamed(change);
   }
@@ -168,13 +192,13 @@ export class SessionStatements {
       if (later === null) return;
       later.previous = change.previous;
     }
-    if (change.statement !== null) this.#registry.release(change.statement);
+    if (change.statement !== null) this.#registry.release(change.statement.statement);
   }
 
   /** Puts back what a name meant before, after PostgreSQL refused or skipped the message that changed it. */
-  restore(name: string, previous: PreparedStatement | null): void {
+  restore(name: string, previous: SessionStatement | null): void {
     if (previous === this.get(name)) return;
-    if (previous !== null) previous.users++;
+    if (previous !== null) previous.statement.users++;
     this.#forget(keyOf(name));
     if (previous !== null) this.#byName.set(keyOf(name), previous);
   }
@@ -199,12 +223,12 @@ export class SessionStatements {
     const old = this.#byName.get(name);
     if (old === undefined) return;
     this.#byName.delete(name);
-    this.#registry.release(old);
+    this.#registry.release(old.statement);
   }
 
   #releaseAll(newest: UnnamedChange | null): void {
     for (let change = newest; change !== null; change = change.previous) {
-      if (change.statement !== null) this.#registry.release(change.statement);
+      if (change.statement !== null) this.#registry.release(change.statement.statement);
     }
   }
 }

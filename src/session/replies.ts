@@ -74,6 +74,8 @@ export class Replies implements SegmentSink {
     work.copyOpen = false;
     if (work.endsInQuery && work.complete && segment.script?.finished === false) this.#owner.batchBroken(work, segment);
     if (work.copied) work.ended = isFatalViolation(slice, start, end);
+    // An error of ours is the answer.
+    if (segment.mode === 'refused') return;
     if (work.streamed || !(work.autocommit || work.optimistic)) return;
     const { sqlstate, routine } = decodeErrorFields(slice, start, end);
     const cause = this.#retryCause(work, sqlstate, routine);
@@ -175,10 +177,12 @@ export class Replies implements SegmentSink {
   #retryCause(work: Work, sqlstate: string | undefined, routine: string | undefined): string | null {
     if (sqlstate === undefined || work.messages.length === 0) return null;
     if (sqlstate === '0A000' && routine === 'RevalidateCachedQuery') {
-      // Only where the client asks for the description of what it gets: from one that goes by an earlier description rows of
-      // another shape would be hidden.
-      const described = work.messages.some(({ type }) => type === FRONTEND.describe);
-      return described && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
+      // The plan may be older than what the client was told: prepared anew, it is compared with that (`sender.ts`). From one
+      // that was told nothing, and does not ask, rows of another shape would be hidden.
+      const knows = work.messages.some(
+        ({ type, definition }) => type === FRONTEND.describe || typeof definition?.told === 'string',
+      );
+      return knows && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
     }
     if (work.attempts >= MAX_ATTEMPTS) return null;
     if (work.retryable && ENDS_CONNECTION.has(sqlstate)) return sqlstate;

@@ -1,26 +1,61 @@
 import type { BackendConnection } from '../backend/connection.ts';
-import { Guard, plainStep, ReplyScript, restStep, Segment, type SegmentSink } from '../backend/exchange.ts';
+import {
+  Guard,
+  type PresentStatement,
+  plainStep,
+  ReplyScript,
+  restStep,
+  Segment,
+  type SegmentSink,
+} from '../backend/exchange.ts';
 import { STATEMENT_PREFIX } from '../backend/residue.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
 import { FRONTEND } from '../protocol/codes.ts';
-import { encodeClose, encodeParse, encodeQuery, SYNC } from '../protocol/frontend-encoders.ts';
+import { encodeClose, encodeParse, encodeQuery, FLUSH, SYNC } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { ISOLATION_CHECK } from './optimism.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
-import { droppedStep, EmittedStep, OwnNameStep, ParseStep } from './steps.ts';
+import { CheckStep, droppedStep, EmittedStep, ObserveStep, OwnNameStep, ParseStep } from './steps.ts';
 import type { ClientMessage, Work } from './work.ts';
+
+/** The rest of a work, which waits for what PostgreSQL says of a statement in it. */
+interface Held {
+  readonly connection: BackendConnection;
+  readonly work: Work;
+  readonly segment: Segment;
+  readonly messages: ClientMessage[];
+  ended: boolean;
+}
 
 /**
  * Puts a work onto a connection: what must go ahead of it (settings, the deferred BEGIN), then its messages, with prepared
  * statements under the connection's names and those it does not have prepared first. All of it leaves in one write.
+ *
+ * Of a statement that the client was told the result of, PostgreSQL refuses to return another (0A000, `cached plan must not
+ * change result type`), and drivers prepare it anew. It can tell only where it has the plan that it described. Where that is
+ * prepared anew, a Describe of ours goes with it, and the client gets the same error in place of the reply if the result is
+ * not what it was told (`result-shape.ts`), also when it asks to be told again with the portal: some drivers count the columns
+ * once (DBD::Pg, PDO). A read outside a transaction runs meanwhile, for nothing if need be. All else
+ * is held back until the answer has come, for a round trip, and then, if it does not fit, made to fail by PostgreSQL itself.
  */
 export class Sender {
   readonly sink: SegmentSink;
+  readonly #resumed: () => void;
+  #held: Held | null = null;
 
-  /** @param sink gets the replies of all segments; their `work` is the work, also of swallowed ones. */
-  constructor(sink: SegmentSink) {
+  /**
+   * @param sink gets the replies of all segments; their `work` is the work, also of swallowed ones.
+   * @param resumed what was held back was sent: more may follow
+   */
+  constructor(sink: SegmentSink, resumed: () => void) {
     this.sink = sink;
+    this.#resumed = resumed;
+  }
+
+  /** The rest of a work is held back: nothing else may be sent before it. */
+  get holds(): boolean {
+    return this.#held !== null && !this.#held.connection.closed;
   }
 
   /**
@@ -55,6 +90,10 @@ export class Sender {
 
   /** Sends one message, or the first piece of one. */
   message(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
+    if (this.#held !== null && this.#held.segment === segment) {
+      this.#held.messages.push(message);
+      return;
+    }
     switch (message.type) {
       case FRONTEND.parse:
         this.#parse(connection, work, segment, message);
@@ -85,6 +124,10 @@ export class Sender {
 
   /** Behind the work's last message: names that existed only for an error's sake go away again. */
   end(connection: BackendConnection, work: Work): void {
+    if (this.#held !== null && this.#held.work === work) {
+      this.#held.ended = true;
+      return;
+    }
     if (work.closeAfter === null) return;
     for (const name of work.closeAfter) this.#swallowed(connection, work, Buffer.concat([encodeClose('statement', name), SYNC]));
     work.closeAfter = null;
@@ -136,7 +179,7 @@ export class Sender {
     } else if (message.name === '') {
       connection.setUnnamed(statement.id, segment);
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
-    } else if (work.autocommit && connection.hasStatement(statement.id, segment)) {
+    } else if (work.autocommit && connection.statement(statement.id, segment) !== null) {
       connection.step(segment, new EmittedStep('parse', work, message));
       return;
     } else {
@@ -152,7 +195,10 @@ export class Sender {
   }
 
   #bind(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
-    this.#ensure(connection, work, segment, message);
+    if (this.#ensure(connection, work, segment, message)) {
+      this.#held = { connection, work, segment, messages: [message], ended: false };
+      return;
+    }
     connection.step(segment, plainStep);
     const name = nameOnBackend(message);
     if (name === null) {
@@ -165,8 +211,12 @@ export class Sender {
   }
 
   #describe(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
-    this.#ensure(connection, work, segment, message);
-    connection.step(segment, plainStep);
+    const { definition } = message;
+    const isPortal = message.name === null;
+    if (!isPortal) this.#ensure(connection, work, segment, message);
+    // The portal of an unnamed statement is described with every execution: nobody goes by that later.
+    const observed = definition !== null && (definition.named || !isPortal) ? segment.observes : null;
+    connection.step(segment, definition === null || observed === null ? plainStep : new ObserveStep(definition, observed));
     const name = nameOnBackend(message);
     if (name === null) connection.write(message.buffer, message.start, message.end);
     else {
@@ -199,30 +249,72 @@ export class Sender {
    * A Close goes ahead of each Parse of ours: after a batch that failed, the connection may have a statement that was thought
    * to be skipped.
    */
-  #makeRoom(connection: BackendConnection, segment: Segment, statement: PreparedStatement): void {
+  #makeRoom(connection: BackendConnection, segment: Segment, statement: PreparedStatement): PresentStatement {
     const close = encodeCloseStatement(statement.backendName);
-    connection.addStatement(statement.id, statement.backendName, segment);
+    const present = connection.addStatement(statement.id, statement.backendName, segment);
     connection.step(segment, droppedStep);
     connection.write(close, 0, close.length);
+    return present;
   }
 
-  /** Prepares the statement ahead of the message that needs it, unless the connection has it. */
-  #ensure(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
-    const { statement, name } = message;
+  /**
+   * Prepares the statement ahead of the message that needs it, unless the connection has it, with the result that the client
+   * was told. Returns whether the message must wait until that was compared.
+   */
+  #ensure(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): boolean {
+    const { statement, definition, name } = message;
     const unnamed = name === '';
+    segment.observes = null;
     if (statement === null) {
       // The client has none, which PostgreSQL is to say; on the connection there may be another client's.
       if (unnamed) this.#dropUnnamed(connection, segment);
-      return;
+      return false;
     }
-    if (unnamed ? connection.hasUnnamed(statement.id, segment) : connection.hasStatement(statement.id, segment)) return;
-    if (unnamed) connection.setUnnamed(statement.id, segment);
-    else this.#makeRoom(connection, segment, statement);
+    const told = definition?.told ?? null;
+    const found = unnamed ? connection.unnamed(statement.id, segment) : connection.statement(statement.id, segment);
+    if (found !== null && told !== null && found.shape === told) return false;
+    // Behind an error PostgreSQL passes over everything.
+    if (segment.failed || (found !== null && (told === null || segment.trusts?.get(found) === told))) {
+      segment.observes = found;
+      return false;
+    }
+    const present = unnamed ? connection.setUnnamed(statement.id, segment) : this.#makeRoom(connection, segment, statement);
     connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
     const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'));
     connection.write(parse, 0, parse.length);
+    segment.observes = present;
+    if (told === null || definition === null) return false;
+    segment.trusts ??= new Map();
+    segment.trusts.set(present, told);
+    if (message.type === FRONTEND.describe) return false;
+    const waits = !(work.retryable && work.autocommit);
+    const resume = () => this.#resume(segment);
+    connection.step(segment, new CheckStep(definition, told, present, resume));
+    const describe = encodeDescribeStatement(unnamed ? Buffer.alloc(0) : statement.backendName);
+    connection.write(describe, 0, describe.length);
+    if (!waits) return false;
+    segment.onError = resume;
+    connection.write(FLUSH, 0, FLUSH.length);
+    return true;
+  }
+
+  /** The answer has come, or an error: what was held back follows, also behind an error, where PostgreSQL passes over it. */
+  #resume(segment: Segment): void {
+    const held = this.#held;
+    if (held === null || held.segment !== segment) return;
+    this.#held = null;
+    segment.onError = null;
+    const { connection, work } = held;
+    if (connection.closed) return;
+    if (segment.mode === 'refused') connection.write(REFUSED, 0, REFUSED.length);
+    for (const message of held.messages) this.message(connection, work, segment, message);
+    if (held.ended) this.end(connection, work);
+    if (this.#held === null) this.#resumed();
   }
 }
+
+/** There is no such statement: it fails, and PostgreSQL passes over everything up to the Sync. */
+const REFUSED = encodeDescribeStatement(Buffer.from(`${STATEMENT_PREFIX}none `, 'latin1'));
 
 /** Fails in a transaction block without any other effect: there is no such savepoint. */
 const FAILING = encodeQuery('ROLLBACK TO pgweir_none');

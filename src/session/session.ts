@@ -349,7 +349,7 @@ export class Session implements ConnectionHolder, Sharer {
   /** Whether the next message may be looked at now. */
   #mayRead(): boolean {
     const state = this.#state;
-    if (state.closed || this.#congested || this.#dispatcher.stalled !== null) return false;
+    if (state.closed || this.#congested || this.#dispatcher.stalled !== null || this.#dispatcher.holds) return false;
     if ((this.#recovery.pending || this.#waiting !== null) && state.works.length > 0) return false;
     if (this.#intake.mustWait) return false;
     if (this.#broken !== null && isAnswerDue(state)) return false;

@@ -1,10 +1,13 @@
 import type { BackendConnection } from '../backend/connection.ts';
-import type { Step } from '../backend/exchange.ts';
+import type { DescribingStep, PresentStatement, SimpleStep } from '../backend/exchange.ts';
 import { CLOSE_COMPLETE, PARSE_COMPLETE } from '../protocol/backend-encoders.ts';
+import { encodeErrorResponse } from '../protocol/error-response.ts';
+import type { SessionStatement } from './prepared-statements.ts';
+import { shapeOf } from './result-shape.ts';
 import type { ClientMessage, Work } from './work.ts';
 
 /** A Parse that was sent: until its reply comes, the statement is only assumed to be on the connection. */
-export class ParseStep implements Step {
+export class ParseStep implements SimpleStep {
   readonly action: 'forward' | 'drop';
   readonly reply = null;
   readonly #connection: BackendConnection;
@@ -36,7 +39,7 @@ export class ParseStep implements Step {
 }
 
 /** A Parse or Close of the client that needs no message to the backend: its reply is ours. */
-export class EmittedStep implements Step {
+export class EmittedStep implements SimpleStep {
   readonly action = 'emit';
   readonly reply: Buffer;
   readonly #work: Work;
@@ -54,7 +57,7 @@ export class EmittedStep implements Step {
 }
 
 /** A Parse or Close that goes to the backend under the client's own name. */
-export class OwnNameStep implements Step {
+export class OwnNameStep implements SimpleStep {
   readonly action = 'forward';
   readonly reply = null;
   readonly #work: Work;
@@ -70,8 +73,66 @@ export class OwnNameStep implements Step {
   }
 }
 
+/** A Describe of the client's: by the result that it is told of, it may read rows from now on. */
+export class ObserveStep implements DescribingStep {
+  readonly action = 'observe';
+  readonly reply = null;
+  readonly #definition: SessionStatement;
+  readonly #present: PresentStatement;
+
+  constructor(definition: SessionStatement, present: PresentStatement) {
+    this.#definition = definition;
+    this.#present = present;
+  }
+
+  undo(): void {}
+
+  described(message: Buffer | null): null {
+    const told = message === null ? null : this.#definition.statement.known(shapeOf(message));
+    this.#definition.told = told;
+    this.#present.shape = told;
+    return null;
+  }
+}
+
+/** A Describe of ours behind a Parse of ours: whether the result is still what the client was told. */
+export class CheckStep implements DescribingStep {
+  readonly action = 'check';
+  readonly reply = null;
+  readonly #definition: SessionStatement;
+  readonly #told: string;
+  readonly #present: PresentStatement;
+  readonly #onMatch: () => void;
+
+  constructor(definition: SessionStatement, told: string, present: PresentStatement, onMatch: () => void) {
+    this.#definition = definition;
+    this.#told = told;
+    this.#present = present;
+    this.#onMatch = onMatch;
+  }
+
+  undo(): void {}
+
+  described(message: Buffer | null): Buffer | null {
+    const shape = message === null ? null : this.#definition.statement.known(shapeOf(message));
+    this.#present.shape = shape;
+    if (shape !== this.#told) return RESULT_CHANGED;
+    this.#onMatch();
+    return null;
+  }
+}
+
+/** What PostgreSQL says of a plan that it described before its tables were changed. Source: plancache.c. */
+const RESULT_CHANGED = encodeErrorResponse({
+  severity: 'ERROR',
+  sqlstate: '0A000',
+  message: 'cached plan must not change result type',
+  file: 'plancache.c',
+  routine: 'RevalidateCachedQuery',
+});
+
 /** A message of ours whose reply is dropped and that assumed nothing. */
-export const droppedStep: Step = { action: 'drop', reply: null, undo: () => undefined };
+export const droppedStep: SimpleStep = { action: 'drop', reply: null, undo: () => undefined };
 
 function skip(work: Work, message: ClientMessage, failing: boolean): void {
   work.skipped ??= [];

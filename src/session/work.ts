@@ -1,7 +1,7 @@
 import type { Guard } from '../backend/exchange.ts';
 import type { Route } from '../routing/route.ts';
 import type { Facts } from '../sql/facts.ts';
-import type { PreparedStatement, UnnamedChange } from './prepared-statements.ts';
+import type { PreparedStatement, SessionStatement, UnnamedChange } from './prepared-statements.ts';
 import type { DeferredTransaction } from './state.ts';
 
 /** One message of the client, as far as it is kept. `buffer[start, end)` is its first piece and belongs to us. */
@@ -14,10 +14,12 @@ export class ClientMessage {
   readonly length: number;
   /** Parse, Bind, Describe and Close of a statement: which it is. Null when the client has none of that name. */
   statement: PreparedStatement | null = null;
+  /** Bind and Describe, also of a portal: what the client calls by that name, or what the portal was bound to. */
+  definition: SessionStatement | null = null;
   /** The client's name for it; null for messages that are not about a statement. */
   name: string | null = null;
   /** Parse and Close: what the name meant before. */
-  previous: PreparedStatement | null = null;
+  previous: SessionStatement | null = null;
   /** Parse and Close of the unnamed statement: what they do to it. */
   change: UnnamedChange | null = null;
   /** Parse of a name that is taken: PostgreSQL is made to say so. */
@@ -114,6 +116,9 @@ export class Work {
   endsInFlush = false;
   /** The client was told that the connection ends. */
   ended = false;
+  /** What its latest Bind has bound to which portal. */
+  bound: SessionStatement | null = null;
+  boundTo: string | null = null;
   /** The last of its messages that changes the unnamed statement. */
   unnamedChange: UnnamedChange | null = null;
   /** Prepared statements that its SQL mentions by the client's names: they must exist under those while it runs. */
