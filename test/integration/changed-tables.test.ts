@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Pgweir, startPgweir } from '../support/pgweir.ts';
 import { clientMessage } from '../support/transcript.ts';
-import { expectWholePools } from '../support/weather.ts';
+import { expectWholePools, until } from '../support/weather.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { type Message, resultOf, WireError } from '../support/wire-message.ts';
 
@@ -253,6 +253,93 @@ describe('a statement that was described before its table was changed', () => {
     expect(() => resultOf(answer)).toThrow('relation "tea" does not exist');
     expect(rowsOf(await ask(client, query('SELECT 1')))).toEqual([['1']]);
     await changeTable('CREATE TABLE tea (id int, name text)');
+  });
+
+  test('waits for that with a Bind of many chunks and what comes behind it', async () => {
+    const insert = 'INSERT INTO tea VALUES (7, $1) RETURNING *';
+    using client = await connect(many);
+    const long = clientMessage('Bind', '', 's', [], [Buffer.alloc(1_000_000, 'x')], []);
+    await ask(client, query('BEGIN'));
+    await ask(client, parse('s', insert), describeStatement('s'), sync);
+    await ask(client, query('COMMIT'));
+    // Another connection takes the place of the one that has it.
+    using other = await connect(many);
+    await ask(other, query('BEGIN'));
+    await ask(other, query('INSERT INTO tea VALUES (0)'));
+    await client.sendCutAt(Buffer.concat([query('BEGIN'), long, execute, long, execute, sync, query('COMMIT')]), [100, 70_000]);
+    for (const expected of ['CommandComplete', 'BindComplete', 'CommandComplete']) {
+      expect(names(await client.receiveUntilReady())).toContain(expected);
+    }
+    await ask(other, query('ROLLBACK'));
+    expect((await cluster.primary.query('SELECT count(*)::int AS n FROM tea WHERE id = 7'))[0]?.n).toBe(2);
+    await changeTable(ADD);
+    await client.sendCutAt(Buffer.concat([query('BEGIN'), long, execute, long, execute, sync, query('COMMIT')]), [100, 70_000]);
+    await client.receiveUntilReady();
+    expectChanged(await client.receiveUntilReady());
+    expect(names(await client.receiveUntilReady())).toBe('CommandComplete ReadyForQuery');
+    expect((await cluster.primary.query('SELECT count(*)::int AS n FROM tea WHERE id = 7'))[0]?.n).toBe(2);
+  });
+
+  test('behind a message that fails is passed over', async () => {
+    using client = await connect(one);
+    await ask(client, parse('s', SELECT), describeStatement('s'), parse('zero', 'SELECT 1 / $1::int'), sync);
+    await ask(client, query('BEGIN'));
+    const fails = clientMessage('Bind', '', 'zero', [], [Buffer.from('0')], []);
+    const answer = await ask(client, fails, execute, bind('s'), execute, parse('later', 'SELECT 1'), sync);
+    expect(() => resultOf(answer)).toThrow('division by zero');
+    expect(client.status).toBe('E');
+    await ask(client, query('ROLLBACK'));
+    expect(rowsOf(await ask(client, parse('later', SELECT), bind('later'), execute, bind('s'), execute, sync)).length).toBe(4);
+  });
+
+  describe('while it waits for a lock', () => {
+    const text = "UPDATE tea SET name = 'cold' RETURNING *";
+
+    /** The client has sent a write that is held back, since PostgreSQL cannot describe it while `locker` has the table. */
+    async function heldBack(client: WireClient, locker: WireClient): Promise<number> {
+      await ask(client, parse('s', text), describeStatement('s'), sync);
+      await changeTable(ADD);
+      using other = await connect(one);
+      await ask(other, parse('s', text), describeStatement('s'), sync);
+      await ask(locker, query('BEGIN'));
+      await ask(locker, query('LOCK TABLE tea'));
+      client.send(bind('s'), execute, sync, query('SELECT 5'));
+      let waiting: number | undefined;
+      await until('it waits', async () => {
+        const sql = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%cold%'";
+        waiting = (await cluster.primary.query(sql))[0]?.pid as number | undefined;
+        return waiting !== undefined;
+      });
+      return waiting ?? 0;
+    }
+
+    const direct = () => WireClient.connect({ host: '127.0.0.1', port: cluster.primary.port, database: 'postgres' });
+
+    test('the client may leave', async () => {
+      using locker = await direct();
+      const client = await connect(one);
+      await heldBack(client, locker);
+      client[Symbol.dispose]();
+      await ask(locker, query('ROLLBACK'));
+      using next = await connect(one);
+      expect(rowsOf(await ask(next, query(`${text.replace(' RETURNING *', '')}; SELECT 6`)))).toEqual([['6']]);
+    });
+
+    test('it can be cancelled, and its backend can end', async () => {
+      for (const end of ['pg_cancel_backend', 'pg_terminate_backend']) {
+        await changeTable('DROP TABLE tea; CREATE TABLE tea (id int, name text)');
+        using locker = await direct();
+        using client = await connect(one);
+        const pid = await heldBack(client, locker);
+        await cluster.primary.query(`SELECT ${end}(${pid})`);
+        const answer = await client.receiveUntilReady();
+        expect(() => resultOf(answer)).toThrow(end === 'pg_cancel_backend' ? '57014' : '08');
+        expect(names(answer)).toBe('ErrorResponse ReadyForQuery');
+        await ask(locker, query('ROLLBACK'));
+        expect(rowsOf(await client.receiveUntilReady())).toEqual([['5']]);
+        expectChanged(await ask(client, bind('s'), execute, sync));
+      }
+    });
   });
 
   test('is run with what it returns now if it was never described', async () => {

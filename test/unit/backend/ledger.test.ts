@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  type DescribingStep,
   Guard,
   plainStep,
   ReplyScript,
@@ -290,6 +291,96 @@ test('an answer to a question of ours has a limit', () => {
   expect(() => {
     for (let count = 0; count < 5; count++) ledger.receive(large);
   }).toThrow(ProtocolError);
+});
+
+describe('a description that is looked at', () => {
+  const parameters = backendMessage('ParameterDescription', [23]);
+  const columns = backendMessage('RowDescription', [['n'.repeat(100), 0, 0, 23, 4, -1, 0]]);
+  const nothing = backendMessage('NoData');
+  const refusal = error();
+  const seen: (string | null)[] = [];
+  const look = (action: DescribingStep['action'], answer: Buffer | null): Step => ({
+    action,
+    reply: null,
+    undo: () => undefined,
+    described: (message) => {
+      seen.push(message === null ? null : message.toString('latin1'));
+      return answer;
+    },
+  });
+
+  test.each([
+    ['observe', ['> ParameterDescription', '> RowDescription', '> BindComplete', '> ReadyForQuery', 'ready forward I']],
+    ['check', ['> BindComplete', '> ReadyForQuery', 'ready forward I']],
+  ] as const)('is seen whole however it is cut, to %s', (action, told) => {
+    const stream = Buffer.concat([parsed, parameters, columns, bound, ready()]);
+    fc.assert(
+      fc.property(cutsWithin(stream.length), (cuts) => {
+        seen.length = 0;
+        const { scribe, ledger } = scripted(drop, look(action, null), plainStep);
+        for (const chunk of cutAt(stream, cuts)) ledger.receive(chunk);
+        expect(scribe.all()).toEqual(told);
+        expect(seen).toEqual([columns.toString('latin1')]);
+      }),
+    );
+  });
+
+  test('that is refused gives an error in place of the rest, and its ReadyForQuery', () => {
+    for (const rest of [[bound, row, done], [error()], []]) {
+      const stream = Buffer.concat([parsed, parameters, columns, ...rest, ready('E'), done, ready()]);
+      fc.assert(
+        fc.property(cutsWithin(stream.length), (cuts) => {
+          const { scribe, ledger, segment } = scripted(plainStep, look('check', refusal), plainStep, plainStep);
+          ledger.push(new Segment('forward', scribe, null, null));
+          let told = 0;
+          segment.onError = () => told++;
+          for (const chunk of cutAt(stream, cuts)) ledger.receive(chunk);
+          expect(scribe.all()).toEqual([
+            '> ParseComplete',
+            '> ErrorResponse',
+            '> ReadyForQuery',
+            'ready forward E failed',
+            '> CommandComplete',
+            '> ReadyForQuery',
+            'ready forward I',
+          ]);
+          expect(told).toBe(1);
+        }),
+      );
+    }
+  });
+
+  test('that is refused leaves the rest to be lost with the connection, of which it says why', () => {
+    const { scribe, ledger } = scripted(look('check', refusal));
+    ledger.receive(Buffer.concat([nothing, error('FATAL')]));
+    for (const segment of ledger.abandon()) scribe.lost(segment);
+    expect(scribe.all()).toEqual(['> ErrorResponse', 'farewell', 'lost forward']);
+  });
+
+  test('is not refused to one who is gone', () => {
+    const { scribe, ledger, segment } = scripted(look('check', refusal), plainStep);
+    segment.mode = 'swallow';
+    ledger.receive(Buffer.concat([parameters, nothing, bound, ready()]));
+    expect(scribe.all()).toEqual(['ready swallow I failed']);
+  });
+
+  test('that is longer than any is not kept', () => {
+    seen.length = 0;
+    const { scribe, ledger } = scripted(look('check', null));
+    const long = backendMessage('RowDescription', [['n'.repeat(1_100_000), 0, 0, 23, 4, -1, 0]]);
+    for (const chunk of cutAt(long, [10, 60_000])) ledger.receive(chunk);
+    ledger.receive(ready());
+    expect(seen).toEqual([null]);
+    expect(scribe.all()).toEqual(['> ReadyForQuery', 'ready forward I']);
+  });
+
+  test('does not come when the batch fails before it, which is told once', () => {
+    const { ledger, segment } = scripted(plainStep, look('check', null));
+    let told = 0;
+    segment.onError = () => told++;
+    ledger.receive(Buffer.concat([error(), ready()]));
+    expect(told).toBe(1);
+  });
 });
 
 test('cut anywhere, in a buffer that is used again and again, the stream gives the same', () => {
