@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type net from 'node:net';
 import { EventLoopDelay } from './admin/event-loop-delay.ts';
 import { type HttpServer, startHttpServer } from './admin/http.ts';
 import type { AdminSources, ClientStats, WorkerStats } from './admin/ports.ts';
@@ -24,6 +25,7 @@ import { ListenerTls } from './server/tls.ts';
 import type { StatementPort, TopologyPort } from './session/ports.ts';
 import { StatementRegistry } from './session/prepared-statements.ts';
 import { ShapeSpeeds } from './session/shape-speeds.ts';
+import type { ListenMode } from './session/state.ts';
 import { opaqueFacts } from './sql/classify.ts';
 import { loadParser } from './sql/parser.ts';
 import { StatementCache } from './sql/statement-cache.ts';
@@ -54,6 +56,7 @@ export interface Membership {
 
 /** A running pgweir. */
 export interface App extends AsyncDisposable {
+  /** Empty in one of several processes: it is given its clients. */
   readonly listenAddresses: readonly { readonly host: string; readonly port: number }[];
   /** Where /metrics is; 0 in one of several processes, which {@link report} instead. */
   readonly httpPort: number;
@@ -61,6 +64,8 @@ export interface App extends AsyncDisposable {
   reload(config: Config): Promise<void>;
   /** Drains: finishes transactions within `shutdown.drain_timeout`, then closes everything. */
   close(): Promise<void>;
+  /** Serves a client that another process has accepted. */
+  accept(socket: net.Socket, mode: ListenMode): void;
   /** All that is measured, as of now. */
   report(): Report;
   /** A cancel request with a key of this process came to another one. */
@@ -166,10 +171,12 @@ class House implements App {
 
   async open(): Promise<void> {
     await this.#watch.start();
-    for (const address of this.#config.listen) {
-      this.#listeners.push(await Listener.open(address, (socket, mode) => this.#gate.accept(socket, mode)));
+    if (this.#membership === null) {
+      for (const address of this.#config.listen) {
+        this.#listeners.push(await Listener.open(address, (socket, mode) => this.#gate.accept(socket, mode)));
+      }
+      this.#http = await this.#startHttp();
     }
-    if (this.#membership === null) this.#http = await this.#startHttp();
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -188,6 +195,10 @@ class House implements App {
       clock: this.#clock,
       telemetry: this.#telemetry,
     });
+  }
+
+  accept(socket: net.Socket, mode: ListenMode): void {
+    this.#gate.accept(socket, mode);
   }
 
   report(): Report {
@@ -431,8 +442,9 @@ class House implements App {
 /** A catalog is a few large queries. */
 const CATALOG_TIMEOUT_MS = 30_000;
 
-export const VERSION: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
+export const VERSION: string = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
 
 /**
  * Salts of users that do not exist are made from this. Derived from what the configuration keeps secret, so that such a user

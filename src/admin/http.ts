@@ -30,7 +30,7 @@ export interface HttpOptions {
   /** 0 for any free port. */
   readonly port: number;
   readonly sources: AdminSources;
-  readonly readiness: Readiness;
+  readonly readiness: Pick<Readiness, 'problem'>;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   /** Brings the sources up to date before they are read, where they are not by themselves. */

@@ -80,7 +80,10 @@ function addServe(program: Command, io: Io, host: Process, finish: (exitCode: nu
           io,
           version: version(),
           load: () => loadConfig(file, io.env),
-          start: async (config, telemetry) => (await import('../app.ts')).startApp(config, { telemetry }),
+          start: async (config, telemetry) => {
+            if (config.workers === 1) return (await import('../app.ts')).startApp(config, { telemetry });
+            return (await import('../workers/supervisor.ts')).startSupervisor(config, { telemetry, log: host.log });
+          },
         }),
       );
     });

@@ -33,9 +33,12 @@ export function formatReference(): string {
 
 type Row = readonly [setting: string, value: string, fallback: string, meaning: string];
 
-/** One heading with its table, followed by those of the groups and lists within. */
+/** One heading with its table, followed by those of the groups and lists within; a setting by itself has a table of its own. */
 function section(path: string, given: Schema, required: boolean): string {
   const schema = withoutShortForms(given);
+  if (schema.properties === undefined && schema.items === undefined) {
+    return `## ${path}\n\n${table([row(path, schema, required)])}\n`;
+  }
   const entry = schema.items === undefined ? schema : withoutShortForms(schema.items);
   const notes = [schema.description ?? ''];
   if (schema.items !== undefined) notes.push(`Each entry: ${lowerFirst(entry.description ?? '')}`);

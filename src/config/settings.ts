@@ -64,7 +64,7 @@ export function declareSettings(files: Files) {
       workers: integer(
         {
           description:
-            'Processes that serve clients; more than one to use more than one core. Each serves its part of the connections, within its part of `pool.max_per_backend`, `pool.min_idle`, `pool.max_waiters`, `limits.clients`, `limits.clients_per_user` and `limits.statement_bytes`.',
+            'Processes that serve clients; each can use one core. With more than one there is a supervisor beside them, and each has its part of `pool.max_per_backend`, `pool.min_idle`, `pool.max_waiters`, `limits.clients`, `limits.clients_per_user` and `limits.statement_bytes`.',
           default: 1,
           restart: true,
         },

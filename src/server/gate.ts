@@ -125,7 +125,10 @@ export class Gate {
     const { siblings } = this.#parts;
     const isOurs = siblings === null || slotOf(processId, siblings.share.slots) === siblings.share.slot;
     if (isOurs) this.cancel(processId, secretKey);
-    else await siblings.cancel(processId, secretKey);
+    else {
+      this.#parts.measures.cancels.inc('passed on');
+      await siblings.cancel(processId, secretKey);
+    }
     socket.end();
   }
 

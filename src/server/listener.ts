@@ -20,11 +20,17 @@ export class Listener {
     this.#server = server;
   }
 
-  /** Listens; port 0 takes a free one. Rejects with the system's error, EADDRINUSE for instance. */
-  static async open(wanted: ListenAddress, accept: (socket: net.Socket, mode: ListenMode) => void): Promise<Listener> {
-    const server = net.createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true }, (socket) =>
-      accept(socket, wanted.mode),
-    );
+  /**
+   * Listens; port 0 takes a free one. Rejects with the system's error, EADDRINUSE for instance.
+   * @param pauseOnConnect sockets are for another process: nothing is read from them here
+   */
+  static async open(
+    wanted: ListenAddress,
+    accept: (socket: net.Socket, mode: ListenMode) => void,
+    { pauseOnConnect = false }: { readonly pauseOnConnect?: boolean } = {},
+  ): Promise<Listener> {
+    const options = { noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect };
+    const server = net.createServer(options, (socket) => accept(socket, wanted.mode));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host: wanted.host, port: wanted.port, backlog: BACKLOG }, () => {

@@ -64,6 +64,8 @@ export function sources(): AdjustableSources {
     }),
     statementCache: () => ({ entries: 3, hits: 100, misses: 4 }),
     preparedStatements: () => ({ count: 2, bytes: 512 }),
+    workers: () => [{ slot: 0, cpuSeconds: 1.5, residentBytes: 100_000_000 }],
+    lostWorkers: 0,
   };
   return adjustable;
 }

@@ -28,22 +28,31 @@ const BROKEN: readonly (readonly [string, string, readonly string[]])[] = [
     ['3:16: has an unknown escape in double quotes: use single quotes, or write \\\\ for a backslash'],
   ],
   [
+    'more workers than there is to divide among them',
+    `${MINIMUM}workers: 4\npool: { max_per_backend: 3 }\nlimits: { clients: 2, clients_per_user: 1 }\n`,
+    [
+      '4:26: pool.max_per_backend must be at least workers: each of them needs one',
+      '5:20: limits.clients must be at least workers: each of them needs one',
+      '5:41: limits.clients_per_user must be at least workers: each of them needs one',
+    ],
+  ],
+  [
     'names that are not settings',
-    `${MINIMUM}moniter: {}\npool: { max_conns: 1, min_idel: 0 }\nworkers: 2\n`,
+    `${MINIMUM}moniter: {}\npool: { max_conns: 1, min_idel: 0 }\nthreads: 2\n`,
     [
       '3:1: moniter is not a setting; did you mean monitor?',
       '4:9: pool.max_conns is not a setting; known here: mode, max_per_backend, shared_reads, min_idle, idle_timeout, max_lifetime, wait_timeout, max_waiters, statements_per_connection',
       '4:23: pool.min_idel is not a setting; did you mean min_idle?',
-      '5:1: workers is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, log',
+      '5:1: threads is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, workers, log',
     ],
   ],
   [
     'names with dots, and what every object has',
     `${MINIMUM}"monitor.user": x\n__proto__: { a: 1 }\nconstructor: 1\n`,
     [
-      '3:1: monitor.user is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, log',
-      '4:1: __proto__ is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, log',
-      '5:1: constructor is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, log',
+      '3:1: monitor.user is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, workers, log',
+      '4:1: __proto__ is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, workers, log',
+      '5:1: constructor is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, workers, log',
     ],
   ],
   [

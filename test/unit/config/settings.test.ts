@@ -71,6 +71,7 @@ monitor: { user: pgweir, password: \${PGWEIR_MONITOR_PASSWORD} }
       },
       http: { host: '127.0.0.1', port: 9187 },
       shutdown: { drainTimeoutMs: 30_000 },
+      workers: 1,
       log: { level: 'info' },
     });
   });

@@ -39,6 +39,7 @@ export const PURE: readonly string[] = [
   ...[...LEDGER, 'backend/ledger'].map((name) => `${name}.ts`),
   'pool/pool.ts',
   ...['view', 'reduce', 'roles', 'lsn-clock'].map((name) => `topology/${name}.ts`),
+  ...['share', 'time-base', 'restart-delay', 'plain-config'].map((name) => `workers/${name}.ts`),
 ];
 
 /** The few doors from pure folders to the world. */
