@@ -96,7 +96,10 @@ export class BackendConnection implements LedgerOwner {
   readonly #retired: Buffer[] = [];
   #unnamedStatement = 0;
   #unnamedPresent: PresentStatement | null = null;
-  /** Statements that are there unless PostgreSQL skips what came before them in their segment; and the unnamed one's. */
+  /**
+   * Statements that are there unless PostgreSQL skips them for what came before them in their segment or, where the next may
+   * be another session's, refuses them; known once the segment is complete. And the unnamed one's.
+   */
   readonly #assumed = new Map<number, Segment>();
   #unnamedAssumed: Segment | null = null;
   #farewell: Buffer | null = null;
@@ -119,7 +122,10 @@ export class BackendConnection implements LedgerOwner {
     this.#onBug = options.onBug;
     this.#ledger = new Ledger(this);
     this.#gather = new Gather(options.turn, options.socket);
-    this.#statements = new Lru(options.maxStatements, (id, present) => this.#evicted.set(id, present));
+    this.#statements = new Lru(options.maxStatements, (id, present) => {
+      this.#evicted.set(id, present);
+      this.#assumed.delete(id);
+    });
     options.socket.onData((chunk) => this.#receive(chunk));
     options.socket.onClose(() => this.#end());
     options.socket.onDrain(() => this.#writableAgain());
@@ -212,24 +218,26 @@ export class BackendConnection implements LedgerOwner {
     this.#unnamedAssumed = null;
   }
 
-  /** A Parse of the unnamed statement is written next into the segment. */
-  setUnnamed(id: number, segment: Segment): PresentStatement {
+  /** A Parse of the unnamed statement is written next into the segment. `types`: of all its parameters, if they are given. */
+  setUnnamed(id: number, segment: Segment, types: string | null = null): PresentStatement {
     this.#unnamedStatement = id;
-    this.#unnamedPresent = new PresentStatement(UNNAMED);
-    this.#unnamedAssumed = mayBeSkipped(segment) ? segment : null;
+    this.#unnamedPresent = new PresentStatement(UNNAMED, types);
+    this.#unnamedAssumed = this.#late !== null || mayBeSkipped(segment) ? segment : null;
     return this.#unnamedPresent;
   }
 
   /** The unnamed statement, if it will be this one when the next message of the segment is read. */
   unnamed(id: number, segment: Segment): PresentStatement | null {
-    const isThere = this.#unnamedStatement === id && (this.#unnamedAssumed === null || this.#unnamedAssumed === segment);
-    return isThere ? this.#unnamedPresent : null;
+    if (this.#unnamedStatement !== id) return null;
+    const assumedIn = this.#unnamedAssumed;
+    return assumedIn === null || assumedIn === segment || assumedIn.complete ? this.#unnamedPresent : null;
   }
 
   /** The statement, if it will be there when the next message of the segment is read. */
   statement(id: number, segment: Segment): PresentStatement | null {
     const assumedIn = this.#assumed.get(id);
-    if (assumedIn !== undefined && assumedIn !== segment) return null;
+    if (assumedIn?.complete === true) this.#assumed.delete(id);
+    else if (assumedIn !== undefined && assumedIn !== segment) return null;
     const present = this.#statements.get(id);
     if (present !== undefined) return present;
     const evicted = this.#evicted.get(id);
@@ -239,18 +247,19 @@ export class BackendConnection implements LedgerOwner {
     return evicted;
   }
 
-  /** A Parse of it is written next into the segment. */
-  addStatement(id: number, name: Buffer, segment: Segment): PresentStatement {
-    const present = new PresentStatement(name);
+  /** A Parse of it is written next into the segment. `types`: of all its parameters, if they are given. */
+  addStatement(id: number, name: Buffer, segment: Segment, types: string | null = null): PresentStatement {
+    const present = new PresentStatement(name, types);
     this.#statements.set(id, present);
     this.#evicted.delete(id);
-    if (mayBeSkipped(segment)) this.#assumed.set(id, segment);
+    if (this.#late !== null || mayBeSkipped(segment)) this.#assumed.set(id, segment);
     else this.#assumed.delete(id);
     return present;
   }
 
   removeStatement(id: number): void {
     this.#statements.delete(id);
+    this.#assumed.delete(id);
   }
 
   /** The statement must be prepared anew before its next use: its plan no longer fits its result type. */

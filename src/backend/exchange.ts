@@ -48,6 +48,8 @@ export class Segment {
   readonly guard: Guard | null;
   /** Null for segments without extended-protocol messages: nothing needs to be told apart inside them. */
   readonly script: ReplyScript | null;
+  /** Its ReadyForQuery has come. */
+  complete = false;
   /** An ErrorResponse was seen. */
   failed = false;
   /** The rest is not forwarded: the sink withheld an error, or the guard failed before this segment began. */
@@ -78,9 +80,12 @@ export class PresentStatement {
   readonly name: Buffer;
   /** The shape of its result, as PostgreSQL described it: that of this plan, or PostgreSQL refuses it. Null: not known. */
   shape: string | null = null;
+  /** Number and OIDs of the types of its parameters, as PostgreSQL described them. Null: not known. */
+  types: string | null;
 
-  constructor(name: Buffer) {
+  constructor(name: Buffer, types: string | null = null) {
     this.name = name;
+    this.types = types;
   }
 }
 
@@ -108,6 +113,8 @@ export interface DescribingStep {
   readonly action: 'observe' | 'check';
   readonly reply: null;
   undo(failing: boolean): void;
+  /** The ParameterDescription ahead of it, whole and borrowed; not called when it is longer than a bound. */
+  parameters(message: Buffer): void;
   /**
    * The RowDescription or NoData that it drew, whole and borrowed; null when it is longer than any of PostgreSQL's. Returns
    * the ErrorResponse that the client is to get in place of all that follows in the segment, or null.

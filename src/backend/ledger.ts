@@ -267,9 +267,13 @@ export class Ledger {
         else if (told !== false) this.#insert(segment, told);
         return;
       }
-      case BACKEND.parameterDescription:
-        if (segment?.script?.current()?.action !== 'check') this.#pass(type, buffer, start, end);
+      case BACKEND.parameterDescription: {
+        const step = segment?.script?.current();
+        if (step?.action === 'check') return;
+        if (step?.action === 'observe' && whole && segment?.failed === false) step.parameters(buffer.subarray(start, end));
+        this.#pass(type, buffer, start, end);
         return;
+      }
       case BACKEND.notificationResponse:
         this.#flushSlab(false);
         this.#owner.notification(buffer, start, end);
@@ -338,6 +342,7 @@ export class Ledger {
       if (!segment.hidesReady) this.#extendSlab(buffer, start, end);
       this.#flushSlab(true);
     } else this.#slab = null;
+    segment.complete = true;
     this.#served++;
     const next = this.#queue.shift() ?? null;
     this.#head = next;

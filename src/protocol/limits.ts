@@ -74,6 +74,9 @@ const BIND_HEAD_BYTES = 4_096;
  */
 export const MAX_DESCRIPTION_BYTES = 1_048_576;
 
+/** Types of parameters are looked at if all are in this many bytes of the message. Ours: a thousand of them. */
+const PARAMETERS_HEAD_BYTES = 4_096;
+
 /** An error's fields are looked at in this many of its bytes; SQLSTATE comes third, the routine last. Ours. */
 const ERROR_HEAD_BYTES = 65_536;
 
@@ -123,7 +126,7 @@ export const BACKEND_RULES: FramerRules = table('backend', 'unexpected backend m
   [BACKEND.emptyQueryResponse, BACKEND_SMALL_LIMIT, WHOLE],
   [BACKEND.portalSuspended, BACKEND_SMALL_LIMIT, WHOLE],
   // Up to 65 535 parameters, more than libpq's small limit lets through.
-  [BACKEND.parameterDescription, 4 + 2 + 4 * 65_535, HEADER],
+  [BACKEND.parameterDescription, 4 + 2 + 4 * 65_535, PARAMETERS_HEAD_BYTES],
   [BACKEND.rowDescription, BACKEND_LARGE_LIMIT, HEADER],
   [BACKEND.dataRow, BACKEND_LARGE_LIMIT, HEADER],
   [BACKEND.copyInResponse, BACKEND_SMALL_LIMIT, HEADER],

@@ -19,6 +19,7 @@ export class PreparedStatement {
   users = 0;
   /** The shape of result that a client was told last: nearly always the same for all of them. */
   #shape: string | null = null;
+  #types: string | null = null;
   #facts: { readonly catalog: Catalog; readonly scan: ScanMode; readonly facts: Facts; readonly generation: number } | null =
     null;
 
@@ -45,6 +46,12 @@ export class PreparedStatement {
   known(shape: string): string {
     if (this.#shape !== shape) this.#shape = shape;
     return this.#shape;
+  }
+
+  /** The same types of parameters, as one string for all sessions. */
+  knownTypes(types: string): string {
+    if (this.#types !== types) this.#types = types;
+    return this.#types;
   }
 
   /** Roughly what it occupies, in bytes. */
@@ -110,6 +117,11 @@ export class SessionStatement {
    * execution, on whatever connection. Null when it was told none.
    */
   told: string | null = null;
+  /**
+   * Number and OIDs of the types of its parameters that the client was told: by those it writes values, and a plan of
+   * PostgreSQL keeps them whatever becomes of its tables. Null when it was told none.
+   */
+  types: string | null = null;
 
   constructor(statement: PreparedStatement, named: boolean) {
     this.statement = statement;

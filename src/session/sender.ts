@@ -249,9 +249,14 @@ export class Sender {
    * A Close goes ahead of each Parse of ours: after a batch that failed, the connection may have a statement that was thought
    * to be skipped.
    */
-  #makeRoom(connection: BackendConnection, segment: Segment, statement: PreparedStatement): PresentStatement {
+  #makeRoom(
+    connection: BackendConnection,
+    segment: Segment,
+    statement: PreparedStatement,
+    types: string | null = null,
+  ): PresentStatement {
     const close = encodeCloseStatement(statement.backendName);
-    const present = connection.addStatement(statement.id, statement.backendName, segment);
+    const present = connection.addStatement(statement.id, statement.backendName, segment, types);
     connection.step(segment, droppedStep);
     connection.write(close, 0, close.length);
     return present;
@@ -272,15 +277,19 @@ export class Sender {
     }
     const told = definition?.told ?? null;
     const found = unnamed ? connection.unnamed(statement.id, segment) : connection.statement(statement.id, segment);
-    if (found !== null && told !== null && found.shape === told) return false;
+    const types = definition?.types ?? null;
+    const fits = found !== null && (types === null || found.types === types);
+    if (fits && told !== null && found.shape === told) return false;
     // Behind an error PostgreSQL passes over everything.
     if (segment.failed || (found !== null && (told === null || segment.trusts?.get(found) === told))) {
       segment.observes = found;
       return false;
     }
-    const present = unnamed ? connection.setUnnamed(statement.id, segment) : this.#makeRoom(connection, segment, statement);
+    const present = unnamed
+      ? connection.setUnnamed(statement.id, segment, types)
+      : this.#makeRoom(connection, segment, statement, types);
     connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
-    const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'));
+    const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'), types);
     connection.write(parse, 0, parse.length);
     segment.observes = present;
     if (told === null || definition === null) return false;
@@ -327,8 +336,10 @@ function nameOnBackend(message: ClientMessage): Buffer | null {
   return message.name.startsWith(STATEMENT_PREFIX) ? Buffer.from(`${message.name} `, 'latin1') : null;
 }
 
-function parseMessage(statement: PreparedStatement, name: string): Buffer {
+/** @param told the types of its parameters that the client goes by, null for those that it gave */
+function parseMessage(statement: PreparedStatement, name: string, told: string | null = null): Buffer {
+  const given = told === null ? statement.types : Buffer.from(told, 'latin1');
   const types: number[] = [];
-  for (let at = 2; at + 4 <= statement.types.length; at += 4) types.push(statement.types.readUInt32BE(at));
+  for (let at = 2; at + 4 <= given.length; at += 4) types.push(given.readUInt32BE(at));
   return encodeParse(name, statement.text, types);
 }

@@ -87,6 +87,12 @@ export class ObserveStep implements DescribingStep {
 
   undo(): void {}
 
+  parameters(message: Buffer): void {
+    const types = this.#definition.statement.knownTypes(message.toString('latin1', PARAMETERS_START));
+    this.#definition.types = types;
+    this.#present.types = types;
+  }
+
   described(message: Buffer | null): null {
     const told = message === null ? null : this.#definition.statement.known(shapeOf(message));
     this.#definition.told = told;
@@ -113,6 +119,8 @@ export class CheckStep implements DescribingStep {
 
   undo(): void {}
 
+  parameters(): void {}
+
   described(message: Buffer | null): Buffer | null {
     const shape = message === null ? null : this.#definition.statement.known(shapeOf(message));
     this.#present.shape = shape;
@@ -121,6 +129,9 @@ export class CheckStep implements DescribingStep {
     return null;
   }
 }
+
+/** Behind the header of a ParameterDescription is what ends a Parse: how many they are, and their OIDs. */
+const PARAMETERS_START = 5;
 
 /** What PostgreSQL says of a plan that it described before its tables were changed. Source: plancache.c. */
 const RESULT_CHANGED = encodeErrorResponse({

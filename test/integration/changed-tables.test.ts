@@ -342,6 +342,25 @@ describe('a statement that was described before its table was changed', () => {
     });
   });
 
+  test.each([
+    ['no rows', 'UPDATE tea SET name = name WHERE id = $1'],
+    ['rows', 'SELECT name FROM tea WHERE id = $1'],
+  ])('and returns %s keeps the types of its parameters', async (_what, text) => {
+    const binary = clientMessage('Bind', '', 's', [1], [Buffer.from([0, 0, 0, 1])], []);
+    using client = await connect(many);
+    await ask(client, parse('s', text), describeStatement('s'), sync);
+    await changeTable('ALTER TABLE tea ALTER COLUMN id TYPE bigint');
+    // Takes the connection that has it.
+    using other = await connect(many);
+    await ask(other, query('BEGIN'));
+    await ask(other, query('INSERT INTO tea VALUES (0)'));
+    expect(resultOf(await ask(client, binary, execute, sync)).tags[0]).toMatch(/ 1$/);
+    await ask(client, query('BEGIN'));
+    expect(resultOf(await ask(client, binary, execute, sync)).tags[0]).toMatch(/ 1$/);
+    await ask(client, query('COMMIT'));
+    await ask(other, query('ROLLBACK'));
+  });
+
   test('is run with what it returns now if it was never described', async () => {
     using client = await connect(one);
     await ask(client, parse('s', SELECT), sync);
