@@ -108,6 +108,11 @@ export class BackendPool {
         member.connection.lease++;
         return member.connection;
       },
+      isOutworn: (connection) => {
+        const member = this.memberOf(connection);
+        return member !== null && pool.isOutworn(member);
+      },
+      isStarved: () => pool.isStarved,
       leased: () => pool.lent,
       limit: () => Math.ceil(pool.limit / 2),
       unshared: (cause) => measures.unshared.inc(cause),

@@ -113,6 +113,18 @@ export class Pool<K, M extends PoolMember<K>> {
     return this.#waiting.length;
   }
 
+  /** No room for another, and somebody has waited for longer than may be. */
+  get isStarved(): boolean {
+    const longest = this.#waiting[0];
+    if (longest === undefined || this.#size() < this.#limits.maxPerBackend) return false;
+    return this.#options.clock.now() - longest.sinceMs > FAIRNESS_MS;
+  }
+
+  /** Whether the lent member is closed when it comes back. */
+  isOutworn(member: M): boolean {
+    return !member.usable || this.#closed || this.#tooOld(member, this.#options.clock.now());
+  }
+
   /** The most members. */
   get limit(): number {
     return this.#limits.maxPerBackend;
@@ -203,7 +215,7 @@ export class Pool<K, M extends PoolMember<K>> {
     if (!this.#takeBack(member)) return;
     const now = this.#options.clock.now();
     member.idleSinceMs = now;
-    if (!member.usable || this.#closed || this.#tooOld(member, now) || this.#size() >= this.#limits.maxPerBackend) {
+    if (this.isOutworn(member) || this.#size() >= this.#limits.maxPerBackend) {
       this.#options.close(member);
       this.#serveNext();
       return;

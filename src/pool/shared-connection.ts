@@ -21,7 +21,7 @@ export interface SharedConnectionOwner {
   lost(shared: SharedConnection): void;
 }
 
-export type UnsharedCause = 'slow read' | 'long reply' | 'slow client' | 'cancel' | 'idle';
+export type UnsharedCause = 'slow read' | 'long reply' | 'slow client' | 'cancel' | 'idle' | 'wanted';
 
 /** A stuck head is left alone with its connection after this many ticks without an answer. */
 const STUCK_TICKS = 3;
@@ -113,7 +113,13 @@ export class SharedConnection implements ConnectionHolder {
     this.#idleTicks = owed === 0 ? this.#idleTicks + 1 : 0;
     this.#servedAtTick = served;
     if (this.#stuckTicks >= STUCK_TICKS) this.leaveToHead('slow read');
+    else if (owed === 0 && !this.#open) this.leaveToHead('wanted');
     else if (this.#idleTicks > idleTicks) this.leaveToHead('idle');
+  }
+
+  /** Takes no more reads, and is given back once those under way are answered. */
+  yield(): void {
+    this.#open = false;
   }
 
   notification(): void {

@@ -24,6 +24,10 @@ export interface SharedReadsSource {
   /** Takes one back; ends it, if what it is at is of no use to anybody. */
   giveBack(connection: BackendConnection): void;
   lost(connection: BackendConnection): void;
+  /** It is too old, or its backend is another than it was: it is closed when it comes back. */
+  isOutworn(connection: BackendConnection): boolean;
+  /** Others wait for connections that are not there. */
+  isStarved(): boolean;
   /** Leases of this backend at the moment, those that are shared among them. */
   leased(): number;
   /** The most shared connections. */
@@ -98,10 +102,17 @@ export class SharedReads implements SharedConnectionOwner {
     if (index !== -1) this.#shared.splice(index, 1);
   }
 
+  /** What is always under way would never come back by itself. */
+  #yieldWanted(): void {
+    for (const shared of this.#shared) if (this.#source.isOutworn(shared.connection)) shared.yield();
+    if (this.#source.isStarved()) this.#shared[0]?.yield();
+  }
+
   #tickLater(): void {
     this.#ticking = true;
     this.#clock.after(TICK_MS, () => {
       this.#source.turn(() => {
+        this.#yieldWanted();
         for (const shared of [...this.#shared]) shared.tick(IDLE_TICKS);
       });
       if (this.#shared.length > 0) this.#tickLater();
