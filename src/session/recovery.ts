@@ -1,4 +1,5 @@
 import { decodeErrorFields, type ReportableError } from '../protocol/error-response.ts';
+import type { Clock } from '../util/clock.ts';
 import type { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Aftermath } from './aftermath.ts';
@@ -23,6 +24,7 @@ export interface RecoveryParts {
   readonly leases: LeasePort;
   readonly statements: StatementPort;
   readonly measures: Measures;
+  readonly clock: Clock;
 }
 
 /** A work and what becomes of it: it is run again, or answered with this error. */
@@ -193,6 +195,7 @@ export class Recovery {
 
   #runAgain(work: Work): void {
     work.startAgain();
+    work.sentMs = this.#parts.clock.now();
     this.#comeBack.push({ work, error: null });
   }
 

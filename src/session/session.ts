@@ -110,7 +110,7 @@ export class Session implements ConnectionHolder, Sharer {
     this.#names = names;
     this.#outbox = outbox;
     this.#here = new Here({ state, own, outbox, reported, refuse });
-    this.#recovery = new Recovery({ state, names, aftermath, dispatcher, own, outbox, leases, statements, measures });
+    this.#recovery = new Recovery({ state, names, aftermath, dispatcher, own, outbox, leases, statements, measures, clock });
     this.#settling = new Settling({ state, aftermath, dispatcher, intake, leases, onAnswer: () => this.#pump() });
     this.idleSinceMs = clock.now();
   }
@@ -191,6 +191,8 @@ export class Session implements ConnectionHolder, Sharer {
     if (state.closed) return;
     state.closed = true;
     this.#dispatcher.abandonStalled();
+    const [running] = state.works;
+    if (running !== undefined && state.shared?.serves(this.#replies)) this.#learnSpeed(running, this.#parts.clock.now(), true);
     state.shared?.drop(this.#replies);
     state.shared = null;
     const { active, home } = state;
@@ -474,7 +476,7 @@ export class Session implements ConnectionHolder, Sharer {
       if (state.activeIsPrimary) this.#aftermath.noteSequence(work, connection, this.#parts.leases.sequenceValuesAsked);
     }
     this.#account(work, now, failed);
-    if (work.retryable && !failed) this.#learnSpeed(work, now);
+    if (work.retryable) this.#learnSpeed(work, now, failed);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
     if (idle && this.#own.followsTransaction) {
       this.#own.transactionEnded(!failed && state.transaction !== 'failed' && !rollsBack(work));
@@ -487,6 +489,7 @@ export class Session implements ConnectionHolder, Sharer {
     if (state.works.length > 0) {
       // What is next runs from now on.
       this.busySinceMs = now;
+      for (const next of state.works) next.sentMs = now;
       if (this.#intake.holdsBack || this.#broken !== null) this.#pump();
       return;
     }
@@ -525,13 +528,15 @@ export class Session implements ConnectionHolder, Sharer {
     this.#changesCatalog = false;
   }
 
-  #learnSpeed(work: Work, now: number): void {
+  #learnSpeed(work: Work, now: number, failed: boolean): void {
     const { shared } = this.#state;
     const facts = work.facts[0];
     if (facts === undefined || work.facts.length > 1) return;
     const { speeds } = this.#parts;
-    if (shared === null) speeds.noteLeased(facts, work.backend, now - work.sentMs, work.replyBytes);
-    else speeds.noteShared(facts, shared.answered(work.sentMs, now), work.replyBytes);
+    const ms = shared === null ? now - work.sentMs : shared.answered(work.sentMs, now);
+    if (failed) speeds.noteFailed(facts, ms);
+    else if (shared === null) speeds.noteLeased(facts, work.backend, ms, work.replyBytes);
+    else speeds.noteShared(facts, ms, work.replyBytes);
   }
 
   #leaveShared(): void {

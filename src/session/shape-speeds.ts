@@ -61,6 +61,11 @@ export class ShapeSpeeds {
     if (ms > QUICK_MS || bytes > SMALL_BYTES || speed.sharedMs > CHEAP_SHARED_MS) slow(speed);
   }
 
+  /** Of an error, or a client that has gone: it may have come early, which proves nothing. */
+  noteFailed(facts: Facts, ms: number): void {
+    if (ms > QUICK_MS) slow(this.#speedOf(facts));
+  }
+
   #speedOf(facts: Facts): Speed {
     let speed = this.#speeds.get(facts);
     if (speed === undefined) {

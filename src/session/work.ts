@@ -88,7 +88,7 @@ export class Work {
   shared = false;
   /** Bytes of its reply that have come. */
   replyBytes = 0;
-  /** When it was sent (ms of the clock), or received, where it did not wait. */
+  /** When its backend can have begun with it, at the earliest: when it was sent, or what was sent before it was done; ms. */
   sentMs: number;
   /** Runs in a transaction that can be moved to the primary and go on there, so it may be run again. */
   optimistic = false;

@@ -85,10 +85,12 @@ class Bench implements AsyncDisposable {
   }
 
   /** A session reads: the server is asked and has not answered. */
-  read(shared: SharedConnection, sink: SegmentSink, sharer: Sharer): void {
-    this.#inTurn(() => {
+  read(shared: SharedConnection, sink: SegmentSink, sharer: Sharer): Segment {
+    return this.#inTurn(() => {
+      const segment = new Segment('forward', sink, null, null);
       shared.join(sink, sharer);
-      shared.connection.push(new Segment('forward', sink, null, null));
+      shared.connection.push(segment);
+      return segment;
     });
   }
 
@@ -171,6 +173,22 @@ describe('a shared connection', () => {
     expect(behind.heard).toEqual(['moved']);
     expect(shared.connection.closed).toBe(true);
     expect(bench.lent).toBe(2);
+  });
+
+  test('has a statement that one session prepares for the others once it is there', async () => {
+    const shared = await bench.share();
+    const { connection } = shared;
+    const [one, other] = [new Reader(), new Reader()];
+    const preparing = bench.read(shared, one, one);
+    connection.addStatement(7, Buffer.from('seven'), preparing);
+    connection.setUnnamed(8, preparing);
+    const behind = bench.read(shared, other, other);
+    expect(connection.statement(7, preparing)).not.toBe(null);
+    expect(connection.statement(7, behind)).toBe(null);
+    expect(connection.unnamed(8, behind)).toBe(null);
+    await bench.answer(shared);
+    expect(connection.statement(7, behind)).not.toBe(null);
+    expect(connection.unnamed(8, behind)).not.toBe(null);
   });
 
   test('goes back to the pool when nobody uses it', async () => {
