@@ -370,3 +370,45 @@ describe('a statement that was described before its table was changed', () => {
     await ask(client, query('COMMIT'));
   });
 });
+
+test('while tables change, many clients at once read only what they were told', async () => {
+  let changing = true;
+  let refused = 0;
+  let reads = 0;
+  const failures: string[] = [];
+  /** Prepares anew upon the error, as drivers do. */
+  async function reader(): Promise<void> {
+    using client = await connect(many);
+    const prepare = [clientMessage('Close', 'S', 's'), parse('s', 'SELECT * FROM tea'), describeStatement('s'), sync];
+    const columnsOf = (messages: readonly Message[]) => resultOf(messages).columns.length;
+    let told = columnsOf(await ask(client, ...prepare));
+    while (changing) {
+      client.send(bind('s'), execute, sync, bind('s'), execute, sync);
+      let stale = false;
+      for (const answer of [await client.receiveUntilReady(), await client.receiveUntilReady()]) {
+        reads++;
+        if (answer.some(({ name }) => name === 'ErrorResponse')) {
+          expectChanged(answer);
+          refused++;
+          stale = true;
+        } else for (const row of rowsOf(answer)) if (row.length !== told) failures.push(`${row.length} for ${told}`);
+      }
+      if (stale) told = columnsOf(await ask(client, ...prepare));
+    }
+  }
+  const readers = Promise.all(Array.from({ length: 12 }, reader));
+  const changes = (async () => {
+    try {
+      for (let round = 0; round < 8; round++) {
+        const sofar = reads;
+        await until('enough reads', () => Promise.resolve(reads > sofar + 200));
+        await changeTable(round % 2 === 0 ? 'ALTER TABLE tea ADD COLUMN extra int' : 'ALTER TABLE tea DROP COLUMN extra');
+      }
+    } finally {
+      changing = false;
+    }
+  })();
+  await Promise.all([readers, changes]);
+  expect(failures).toEqual([]);
+  expect(refused).toBeGreaterThan(0);
+});
