@@ -116,7 +116,9 @@ export class BackendPool {
       leased: () => pool.lent,
       limit: () => Math.ceil(pool.limit / 2),
       unshared: (cause) => measures.unshared.inc(cause),
-      ended: () => this.shared.delete(partition),
+      ended: () => {
+        if (this.shared.get(partition) === shared) this.shared.delete(partition);
+      },
       turn: (work) => inTurn(turn, work),
     };
     const shared = new SharedReads(source, clock);
@@ -205,14 +207,20 @@ export class BackendPool {
   }
 
   #close(member: PooledConnection): void {
-    this.#members.delete(member.connection);
+    this.#forget(member);
     member.connection.close();
   }
 
   /** It ended while nobody held it. */
   #lost(member: PooledConnection): void {
-    this.#members.delete(member.connection);
+    this.#forget(member);
     this.#pool.lost(member);
+  }
+
+  /** With its last connection a partition may be gone for good, whether it ever shared one or not. */
+  #forget(member: PooledConnection): void {
+    this.#members.delete(member.connection);
+    if (!this.serves(member.kind)) this.shared.delete(member.kind);
   }
 }
 

@@ -198,6 +198,16 @@ describe('a shared connection', () => {
     expect(connection.closed).toBe(false);
   });
 
+  test('leaves nothing behind of a user whose last connection is closed, nor does one that never was', async () => {
+    const { connection } = await bench.share();
+    bench.clock.advance(LONG_MS);
+    bench.pool.endAll();
+    expect(bench.others.share(0, connection.settings)).toBe(null);
+    const other = await bench.lease(bench.others);
+    bench.others.discard(other);
+    expect(bench.pool.shared.size).toBe(0);
+  });
+
   test('makes room for others who wait, however busy it is', async () => {
     const shared = await bench.share();
     const granted = bench.lease(bench.others);
