@@ -14,6 +14,7 @@ export async function check({ seconds, sessions, seed, shared }: ChaosOptions): 
   print(`${sessions} sessions for ${seconds} s, shared reads ${shared ? 'on' : 'off'}, seed ${seed}`);
   await using site = await Site.open(shared);
   const account = new Account();
+  await new ChaosSession(sessions, site.pgweir.port, new Chance(seed), account).prove();
   const end = performance.now() + seconds * 1000;
   const isOver = () => performance.now() > end || account.violations.length > SHOWN;
   const kills = killReplicas(site, new Chance(seed), isOver);

@@ -22,6 +22,7 @@ const DEEDS = {
 };
 
 const STATEMENTS = 6;
+const PROVING_ROUNDS = 60;
 /** Thinking between deeds, at most. */
 const THINK_MS = 80;
 /** Between rows of a session that has gone in the middle of a write, whose fate nobody knows. */
@@ -49,6 +50,16 @@ export class ChaosSession {
     this.#chance = chance;
     this.#account = account;
     this.#row = (number + 1) * ROWS_PER_SESSION;
+  }
+
+  /** Asks each kind of read often enough for it to be known. To be called while nothing else goes on. */
+  async prove(): Promise<void> {
+    const client = this.#client ?? (await this.#connect());
+    for (let round = 0; round < PROVING_ROUNDS; round++) {
+      for (const kind of ['simple', 'unnamed', 'prepared', 'failing'] as const) await this.#hold(client, [this.#read(kind)]);
+      await this.#hold(client, [this.#nap(this.#nonce(), 0), this.#long(this.#nonce(), 100)]);
+    }
+    this.#leave();
   }
 
   /** Acts until `isOver`; what goes wrong is entered in the account. */
