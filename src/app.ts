@@ -69,7 +69,7 @@ export interface App extends AsyncDisposable {
   /** All that is measured, as of now. */
   report(): Report;
   /** A cancel request with a key of this process came to another one. */
-  cancel(processId: number, secretKey: Buffer): void;
+  cancel(processId: number, secretKey: Buffer): Promise<void>;
   /** DDL passed in another process. */
   catalogChanged(database: string): void;
 }
@@ -205,8 +205,8 @@ class House implements App {
     return reportOf(this.#adminSources());
   }
 
-  cancel(processId: number, secretKey: Buffer): void {
-    this.#gate.cancel(processId, secretKey);
+  cancel(processId: number, secretKey: Buffer): Promise<void> {
+    return this.#gate.cancel(processId, secretKey);
   }
 
   catalogChanged(database: string): void {

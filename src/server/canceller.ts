@@ -28,11 +28,11 @@ export class Canceller {
     this.#parts = parts;
   }
 
-  /** Cancels what runs on the connection. */
-  cancel(connection: BackendConnection): void {
+  /** Cancels what runs on the connection. Resolves when the backend has been told, or could not be. */
+  cancel(connection: BackendConnection): Promise<void> {
     connection.cancelsInFlight++;
     connection.cancelled = true;
-    void this.#send(connection);
+    return this.#send(connection);
   }
 
   async #send(connection: BackendConnection): Promise<void> {

@@ -9,8 +9,8 @@ export interface Client {
   readonly secretKey: Buffer;
   /** Whether its backend connections are of this partition. */
   uses(partition: Partition): boolean;
-  /** A cancel request with the right key came. */
-  cancel(): void;
+  /** A cancel request with the right key came. Resolves when its backend has been told. */
+  cancel(): Promise<void>;
   /** pgweir is about to stop: go as soon as no transaction is open. */
   drain(): void;
   /** Go now. */

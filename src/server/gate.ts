@@ -113,18 +113,18 @@ export class Gate {
     }
   }
 
-  /** A cancel request for one of the clients here came. */
-  cancel(processId: number, secretKey: Buffer): void {
+  /** A cancel request for one of the clients here came. Resolves when its backend has been told. */
+  async cancel(processId: number, secretKey: Buffer): Promise<void> {
     const client = this.clients.withKey(processId, secretKey);
     if (client === null) this.#parts.measures.cancels.inc('unknown key');
-    else client.cancel();
+    else await client.cancel();
   }
 
   /** The socket is closed when the request has done its work here or elsewhere: what its client sends next is not meant. */
   async #cancelFor({ socket, processId, secretKey }: Extract<AcceptedClient, { readonly kind: 'cancel' }>): Promise<void> {
     const { siblings } = this.#parts;
     const isOurs = siblings === null || slotOf(processId, siblings.share.slots) === siblings.share.slot;
-    if (isOurs) this.cancel(processId, secretKey);
+    if (isOurs) await this.cancel(processId, secretKey);
     else {
       this.#parts.measures.cancels.inc('passed on');
       await siblings.cancel(processId, secretKey);

@@ -85,10 +85,10 @@ export class ReplicationRelay implements Client {
     return this.#closed;
   }
 
-  cancel(): void {
+  cancel(): Promise<void> {
     const { tls, clock, measures } = this.#parts;
     const { processId, secretKey } = this.#backend;
-    sendCancel({
+    return sendCancel({
       ...this.#endpoint,
       processId,
       secretKey,

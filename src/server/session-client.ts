@@ -24,8 +24,8 @@ export interface SessionClientParts {
   readonly measures: Measures;
   readonly telemetry: Telemetry;
   readonly timeouts: () => SessionTimeouts;
-  /** Passes a cancel request on to the backend that works on this connection. */
-  readonly cancelOn: (connection: BackendConnection) => void;
+  /** Passes a cancel request on to the backend that works on this connection; resolves when that was done. */
+  readonly cancelOn: (connection: BackendConnection) => Promise<void>;
   readonly gone: (client: SessionClient) => void;
 }
 
@@ -83,11 +83,13 @@ export class SessionClient implements Client {
     this.#socket.start(rest);
   }
 
-  cancel(): void {
+  cancel(): Promise<void> {
+    let passedOn = Promise.resolve();
     this.#inTurn(() => {
       const connection = this.session.cancel();
-      if (connection !== null) this.#parts.cancelOn(connection);
+      if (connection !== null) passedOn = this.#parts.cancelOn(connection);
     });
+    return passedOn;
   }
 
   drain(): void {
@@ -107,7 +109,7 @@ export class SessionClient implements Client {
       const since = session.busySinceMs;
       if (queryTimeoutMs === 0 || since === null || nowMs - since < queryTimeoutMs || this.#timedOutSinceMs === since) return;
       this.#timedOutSinceMs = since;
-      this.cancel();
+      void this.cancel();
       return;
     }
     const idleMs = nowMs - session.idleSinceMs;

@@ -43,7 +43,8 @@ export class Worker {
   readonly #base = new TimeBase(twoClocks);
   #running: Running | null = null;
   #app: App | null = null;
-  /** Clients that have gone in this turn. */
+  /** Clients that came and went in this turn. */
+  #came = 0;
   #left = 0;
 
   constructor({ send, exit }: WorkerParts) {
@@ -117,25 +118,29 @@ export class Worker {
   }
 
   #accept(socket: net.Socket | undefined, mode: ListenMode): void {
+    this.#countSoon();
+    this.#came++;
     if (socket === undefined || this.#app === null) {
       socket?.destroy();
-      this.#oneLeft();
+      this.#left++;
       return;
     }
-    socket.on('close', () => this.#oneLeft());
+    socket.on('close', () => {
+      this.#countSoon();
+      this.#left++;
+    });
     // As the listener has it; this is the one property of the socket that does not come with it.
     socket.allowHalfOpen = true;
     this.#app.accept(socket, mode);
   }
 
-  #oneLeft(): void {
-    if (this.#left === 0) {
-      setImmediate(() => {
-        this.#send({ kind: 'left', clients: this.#left });
-        this.#left = 0;
-      });
-    }
-    this.#left++;
+  /** Tells what this turn has brought. */
+  #countSoon(): void {
+    if (this.#came + this.#left > 0) return;
+    setImmediate(() => {
+      this.#send({ kind: 'clients', came: this.#came, left: this.#left });
+      this.#came = this.#left = 0;
+    });
   }
 
   async #drain(): Promise<void> {
@@ -152,7 +157,7 @@ export class Worker {
         case 'report':
           return { kind: 'report', report: app.report() };
         case 'cancel':
-          app.cancel(ask.processId, ask.secretKey);
+          await app.cancel(ask.processId, ask.secretKey);
           return { kind: 'done' };
         default:
           await this.#reload(app, ask);

@@ -165,6 +165,16 @@ describe('cancel', () => {
   });
 });
 
+test('a cancel request is over when its connection is closed: what is asked then is not hit', async () => {
+  using client = await WireClient.connect({ host: pgweir.host, port: pgweir.port, database: 'postgres', timeoutMs: 20_000 });
+  for (let round = 0; round < 50; round++) {
+    client.send(clientMessage('Query', 'SELECT naps(1)'));
+    await client.cancel();
+    await client.receiveUntilReady();
+    expect((await client.query('SELECT naps(5)')).rows).toEqual([['5']]);
+  }
+});
+
 describe('losses', () => {
   test('a connection that is lost: its reads are run again', async () => {
     for (let round = 0; round < 5; round++) {

@@ -8,7 +8,7 @@ function client(processId: number, secret = 'abcd'): Client {
     processId,
     secretKey: Buffer.from(secret),
     uses: () => false,
-    cancel: nothing,
+    cancel: () => Promise.resolve(),
     drain: nothing,
     terminate: nothing,
     tick: nothing,

@@ -55,7 +55,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
       measures,
       telemetry,
       timeouts: () => ({ idleInTransactionTimeoutMs: 0, clientIdleTimeoutMs: 0, queryTimeoutMs: 0 }),
-      cancelOn: () => undefined,
+      cancelOn: () => Promise.resolve(),
       gone: () => gone++,
     },
     parts,
