@@ -95,7 +95,7 @@ async function startPgweir(site: Site, { name, pool, settings, note }: PgweirOpt
   };
   const file = site.write(`${name}.yaml`, JSON.stringify(config, null, 2));
   // As `npm start` and the container image do: fewer collections of what lives for one query only.
-  const args = ['--max-semi-space-size=32', MAIN, 'serve', '-c', file];
+  const args = ['--min-semi-space-size=16', '--max-semi-space-size=32', '--single-threaded-gc', MAIN, 'serve', '-c', file];
   const server = await site.start(name, { program: process.execPath, args, port, asServer: false });
   const target = { host: HOST, port, database: DATABASE };
   await untilServes(target);
