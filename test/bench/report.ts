@@ -60,7 +60,7 @@ function loadRow({ workload, protocol, clients }: BenchCase, result: Result, res
 }
 
 /** The median over the rounds as text; empty when it was not measured. */
-export function formatMedian(result: Result | undefined, measure: Measure, digits: number): string {
+function formatMedian(result: Result | undefined, measure: Measure, digits: number): string {
   return medianOf(result, measure)?.toFixed(digits) ?? '';
 }
 
