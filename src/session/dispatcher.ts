@@ -486,7 +486,7 @@ export class Dispatcher {
     work.autocommit = outside && !state.pinned;
     work.optimistic = state.optimistic !== null && state.transaction !== 'failed';
     const alone = work.optimistic || (work.autocommit && work.complete && !work.endsInQuery && !endsOrBegins(work));
-    work.retryable = alone && (work.optimistic || isRead(work));
+    work.retryable = alone && (work.optimistic || !work.ran || isRead(work));
     work.refusable = alone && !state.activeIsPrimary;
     work.holding = (work.retryable || work.refusable) && !work.flushed && this.#options.heldReplyBytes > 0;
     if (!state.activeIsPrimary) {

@@ -86,6 +86,21 @@ async function expectStateLost(client: WireClient, why: string): Promise<void> {
   expect(error?.args[0]).toMatchObject({ S: 'FATAL', C: '08006', D: expect.stringContaining(why) });
 }
 
+test('what runs nothing is sent again: Parse, Describe and Close of a write', async () => {
+  using client = await connect();
+  cutOnce('INSERT', 10);
+  client.send(
+    clientMessage('Parse', 'w', 'INSERT INTO notes VALUES (1)', []),
+    clientMessage('Describe', 'S', 'w'),
+    clientMessage('Sync'),
+  );
+  const prepared = await client.receiveUntilReady();
+  expect(prepared.map(({ name }) => name)).toEqual(['ParseComplete', 'ParameterDescription', 'NoData', 'ReadyForQuery']);
+  cutOnce(clientMessage('Sync').toString('latin1'), 0);
+  client.send(clientMessage('Close', 'S', 'w'), clientMessage('Sync'));
+  expect((await client.receiveUntilReady()).map(({ name }) => name)).toEqual(['CloseComplete', 'ReadyForQuery']);
+});
+
 describe('a connection is lost while it is pinned', () => {
   test.each([
     ['idle', 'SELECT pg_backend_pid()'],
