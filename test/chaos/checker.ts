@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { samplesOf } from '../regress/metrics-page.ts';
 import { Account } from './account.ts';
 import { Chance } from './chance.ts';
+import { accountOf, list } from './metrics.ts';
 import type { ChaosOptions } from './options.ts';
 import { ChaosSession } from './session.ts';
 import { Site } from './site.ts';
@@ -51,32 +51,9 @@ async function killReplicas(site: Site, chance: Chance, isOver: () => boolean): 
 function report({ deeds, answers, violations }: Account, page: string, killed: number): void {
   print(`deeds: ${list([...deeds])}`);
   print(`answers: ${list([...answers])}; replicas killed ${killed} times`);
-  const sharedReads = total(page, 'pgweir_shared_reads_total');
-  const routed = total(page, 'pgweir_routed_total');
-  print(`${sharedReads} of ${routed} batches were sent on shared connections (${((100 * sharedReads) / routed).toFixed(0)} %)`);
-  for (const [title, name, label] of [
-    ['unshared', 'pgweir_unshared_total', 'cause'],
-    ['retries', 'pgweir_retries_total', 'cause'],
-    ['cancel requests', 'pgweir_cancels_total', 'outcome'],
-    ['errors of pgweir', 'pgweir_errors_total', 'kind'],
-  ] as const) {
-    const samples = samplesOf(page, name).filter(({ value }) => value > 0);
-    print(`${title}: ${list(samples.map(({ labels, value }) => [labels[label] ?? '', value]))}`);
-  }
+  print(accountOf(page));
   for (const violation of violations.slice(0, SHOWN)) print(`VIOLATION ${violation}`);
   print(violations.length === 0 ? 'no violation' : `${violations.length} violations`);
-}
-
-function total(page: string, name: string): number {
-  return samplesOf(page, name).reduce((sum, { value }) => sum + value, 0);
-}
-
-function list(entries: readonly (readonly [string, number])[]): string {
-  if (entries.length === 0) return 'none';
-  return entries
-    .toSorted(([, a], [, b]) => b - a)
-    .map(([name, count]) => `${name} ${count}`)
-    .join(', ');
 }
 
 function print(text: string): void {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { median, quantile } from '../bench/statistics.ts';
 import { Chance } from './chance.ts';
 import { ChaosClient } from './client.ts';
+import { accountOf } from './metrics.ts';
 import type { ChaosOptions } from './options.ts';
 import { simple } from './question.ts';
 import { Site } from './site.ts';
@@ -44,6 +45,7 @@ export async function measureNeighbours({ rounds, seed, shared }: ChaosOptions):
       `${way}: ${perSecond.toFixed(0)} quick reads/s, p50 ${of(({ p50 }) => p50).toFixed(2)} ms, p99 ${of(({ p99 }) => p99).toFixed(2)} ms`,
     );
   }
+  print(accountOf(await site.metrics()));
   const ratios = results.pgweir.map(({ p99 }, round) => p99 / (results.direct[round]?.p99 ?? Number.NaN));
   print(`p99 by direct: ${median(ratios).toFixed(2)} (${ratios.map((ratio) => ratio.toFixed(2)).join(', ')}); target ${TARGET}`);
 }

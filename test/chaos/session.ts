@@ -236,8 +236,8 @@ export class ChaosSession {
     const [name] = this.#prepared;
     if (name === undefined) return;
     this.#prepared.delete(name);
-    const { codes } = await client.ask(Buffer.concat([encodeClose('statement', name), SYNC]), 'Close');
-    if (codes !== '3Z') throw new Error(`a Close drew ${codes}`);
+    const { codes, sqlstate, message } = await client.ask(Buffer.concat([encodeClose('statement', name), SYNC]), 'Close');
+    if (codes !== '3Z') throw new Error(`a Close drew ${codes} ${sqlstate ?? ''} ${message}`);
   }
 }
 
