@@ -17,8 +17,8 @@ export type Upward =
   | { readonly kind: 'booted' }
   /** Clients may come. */
   | { readonly kind: 'serving' }
-  /** So many of the clients that it was given are gone. */
-  | { readonly kind: 'left'; readonly clients: number }
+  /** So many clients that it was given have come in, and so many are gone again. */
+  | { readonly kind: 'clients'; readonly came: number; readonly left: number }
   /** It could not begin, and ends. */
   | { readonly kind: 'failed'; readonly message: string }
   /** What its sessions tell and ask the monitor; the fence also in the worker's own time, by which it knows it again. */

@@ -42,7 +42,7 @@ import { type Told, WorkerSlot } from './worker-slot.ts';
 const REPORT_INTERVAL_MS = 1_000;
 /** A worker that does not answer a scrape so long is left out of it. */
 const REPORT_TIMEOUT_MS = 1_000;
-/** Clients that wait for a worker while there is none; as many as the kernel would keep. */
+/** Clients that wait for a worker to take them; as many as the kernel would keep. More are sent away. */
 const MAX_UNSERVED = 1_024;
 const RELOAD_TIMEOUT_MS = 10_000;
 /** As in the worker that asks. */
@@ -79,7 +79,7 @@ class Supervisor {
   #config: Config;
   #plain: PlainConfig;
   #backendTls: BackendTls;
-  /** Clients that came while no worker served. */
+  /** Clients that no worker has taken yet. */
   readonly #unserved: { readonly socket: net.Socket; readonly mode: ListenMode }[] = [];
   readonly #listeners: Listener[] = [];
   /** The worker that got the last client. */
@@ -180,7 +180,7 @@ class Supervisor {
       begin: (of) => this.#begin(of),
       viewForOthers: (view) => this.#base.viewForOthers(view),
       served: (of) => this.#served(of),
-      returned: (socket, mode) => this.#accept(socket, mode),
+      received: () => this.#handOut(),
       ended: (of, asked) => this.#ended(of, asked),
       told: (of, message) => this.#told(of, message),
     });
@@ -198,26 +198,38 @@ class Supervisor {
     };
   }
 
-  /** Gives a client to the worker with the most room; of equals, to the one whose turn it is. */
   #accept(socket: net.Socket, mode: ListenMode): void {
+    if (this.#draining || this.#unserved.length >= MAX_UNSERVED) socket.destroy();
+    else this.#unserved.push({ socket, mode });
+    this.#handOut();
+  }
+
+  /** Gives clients to workers, in the order in which they came, as long as somebody takes them. */
+  #handOut(): void {
+    for (let slot = this.#roomiest(); slot !== null; slot = this.#roomiest()) {
+      const next = this.#unserved.shift();
+      if (next === undefined) return;
+      this.#last = slot.number;
+      slot.hand(next.socket, next.mode);
+    }
+  }
+
+  /** The worker with the most room for clients; of equals, the one whose turn it is. Null when none takes any. */
+  #roomiest(): WorkerSlot | null {
     const slots = this.#slots.length;
     let best: WorkerSlot | null = null;
     let mostRoom = -Infinity;
     for (let step = 1; step <= slots; step++) {
       const slot = this.#slots[(this.#last + step) % slots];
-      if (slot === undefined || !slot.serving) continue;
+      if (slot?.takesClients !== true) continue;
       const room = partOf(this.#config.limits.clients, { slot: slot.number, slots }) - slot.clients;
       if (room > mostRoom) [best, mostRoom] = [slot, room];
     }
-    if (best !== null) {
-      this.#last = best.number;
-      best.hand(socket, mode);
-    } else if (this.#draining || this.#unserved.length >= MAX_UNSERVED) socket.destroy();
-    else this.#unserved.push({ socket, mode });
+    return best;
   }
 
   #served(slot: WorkerSlot): void {
-    for (const { socket, mode } of this.#unserved.splice(0)) this.#accept(socket, mode);
+    this.#handOut();
     void this.#bringUpToDate(slot);
   }
 

@@ -13,6 +13,9 @@ import { RestartDelay } from './restart-delay.ts';
 /** The program of a worker: the file beside this one, whether compiled or not. */
 const PROGRAM = fileURLToPath(new URL(`./process${extname(import.meta.url)}`, import.meta.url));
 
+/** Clients that were sent to a worker and have not come yet. More wait at the supervisor, where others may take them. */
+const MAX_ON_THEIR_WAY = 64;
+
 export interface SlotParts {
   readonly slot: number;
   readonly clock: Clock;
@@ -25,8 +28,8 @@ export interface SlotParts {
   readonly served: (slot: WorkerSlot) => void;
   /** The worker has ended; `asked` when it was told to. */
   readonly ended: (slot: WorkerSlot, asked: boolean) => void;
-  /** A client that the worker has not received before it ended. */
-  readonly returned: (socket: net.Socket, mode: ListenMode) => void;
+  /** Clients have come to the worker: it may be given more. */
+  readonly received: () => void;
   /** What only the supervisor knows what to do with. */
   readonly told: (slot: WorkerSlot, message: Told) => void;
 }
@@ -48,8 +51,11 @@ export class WorkerSlot {
   #startedMs = 0;
   #serving = false;
   #stopping = false;
-  /** Clients that are on their way to the worker. */
-  readonly #handed = new Map<net.Socket, ListenMode>();
+  /**
+   * Clients that were sent to the worker and have not come yet, in order. Their sockets stay open here as well until then:
+   * what is under way in a channel that breaks is neither delivered nor closed by Node, and its client would wait for ever.
+   */
+  readonly #onTheirWay: net.Socket[] = [];
   #newestView: View | null = null;
   #viewUnderWay = false;
   #restart: Timer | null = null;
@@ -62,7 +68,12 @@ export class WorkerSlot {
   }
 
   get serving(): boolean {
-    return this.#serving;
+    return this.#serving && this.#child?.connected === true;
+  }
+
+  /** May be given a client now. */
+  get takesClients(): boolean {
+    return this.serving && this.#onTheirWay.length < MAX_ON_THEIR_WAY;
   }
 
   /** Resolves when the first worker serves; rejects when it could not begin. */
@@ -74,7 +85,7 @@ export class WorkerSlot {
   /** Has the worker finish its transactions and end. Resolves when it has. */
   drain(): Promise<void> {
     this.#stop();
-    if (this.#serving) this.send({ kind: 'drain' });
+    if (this.serving) this.send({ kind: 'drain' });
     else this.#child?.kill('SIGKILL');
     return this.#over.promise;
   }
@@ -90,21 +101,28 @@ export class WorkerSlot {
     this.#child?.kill('SIGKILL');
   }
 
-  /** Gives a client to a worker that serves. */
+  /** Gives a client to a worker that {@link takesClients}. */
   hand(socket: net.Socket, mode: ListenMode): void {
     this.clients++;
-    this.#handed.set(socket, mode);
-    this.#child?.send({ kind: 'client', mode } satisfies Downward, socket, undefined, () => this.#handed.delete(socket));
+    this.#onTheirWay.push(socket);
+    this.#child?.send({ kind: 'client', mode } satisfies Downward, socket, { keepOpen: true }, (error) => {
+      if (error === null) return;
+      const index = this.#onTheirWay.indexOf(socket);
+      if (index < 0) return;
+      this.#onTheirWay.splice(index, 1);
+      this.clients--;
+      socket.destroy();
+    });
   }
 
   /** Tells a worker that serves. */
   send(message: Downward): void {
-    if (this.#serving) this.#post(message);
+    if (this.serving) this.#post(message);
   }
 
   /** Asks a worker that serves; without one the outcome is `gone`. */
   ask(ask: Ask, timeoutMs: number): Promise<Outcome> {
-    if (!this.#serving || this.#questions === null) return Promise.resolve({ kind: 'gone' });
+    if (!this.serving || this.#questions === null) return Promise.resolve({ kind: 'gone' });
     return this.#questions.ask(ask, timeoutMs);
   }
 
@@ -163,8 +181,10 @@ export class WorkerSlot {
         this.#first.resolve();
         served(this);
         return;
-      case 'left':
-        this.clients -= message.clients;
+      case 'clients':
+        for (const socket of this.#onTheirWay.splice(0, message.came)) socket.destroy();
+        this.clients -= message.left;
+        this.#parts.received();
         return;
       case 'failed':
         telemetry.log('error', 'worker_failed', { worker: slot, message: message.message });
@@ -187,9 +207,8 @@ export class WorkerSlot {
     this.#questions?.close();
     this.#questions = null;
     this.clients = 0;
-    const returned = [...this.#handed];
-    this.#handed.clear();
-    for (const [socket, mode] of returned) this.#parts.returned(socket, mode);
+    // The worker may have spoken with them already, so nobody else can.
+    for (const socket of this.#onTheirWay.splice(0)) socket.destroy();
     ended(this, this.#stopping);
     this.#first.reject(new Error(`a worker ended before it served (${signal ?? `exit code ${code}`})`));
     if (this.#stopping) {

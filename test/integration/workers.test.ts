@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../src/demo/ports.ts';
+import { certificatePath } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { PgweirProcess } from '../support/pgweir-process.ts';
 import { clientMessage } from '../support/transcript.ts';
@@ -53,6 +54,18 @@ async function metric(httpPort: number, name: string, ...labels: string[]): Prom
     .split('\n')
     .filter((line) => new RegExp(`^${name}[{ ]`).test(line) && labels.every((label) => line.includes(label)))
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+/** Waits until no client is left; the lines of the page of metrics that say otherwise, if that takes too long. */
+async function clientsLeft(httpPort: number): Promise<string[]> {
+  let left: string[] = [];
+  const look = async () => {
+    const page = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
+    left = page.split('\n').filter((line) => line.startsWith('pgweir_clients{') && !line.endsWith(' 0'));
+    return left.length === 0;
+  };
+  await until('nobody is left', look, 20_000).catch(() => undefined);
+  return left;
 }
 
 async function startWithHttp(yaml = ''): Promise<{ pgweir: PgweirProcess; httpPort: number }> {
@@ -147,6 +160,63 @@ describe('two workers', () => {
     expect(await metric(httpPort, 'pgweir_cancels_total', 'outcome="sent"')).toBe(8);
     for (const client of [...first, ...second]) client[Symbol.dispose]();
   });
+});
+
+test('clients reach a worker as they came: with TLS, with words before their turn, and with one half closed', async () => {
+  const tls = `tls: { cert_file: "${certificatePath('server.pem')}", key_file: "${certificatePath('server.key')}" }`;
+  await using pgweir = await start(tls);
+  for (let round = 0; round < 4; round++) {
+    const secured = await connectPg(pgweir.port, { ssl: { rejectUnauthorized: false } });
+    expect((await secured.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await secured.end();
+    using half = await connect(pgweir);
+    half.send(clientMessage('Query', 'SELECT 2 FROM pg_sleep(0.1)'));
+    half.end();
+    expect((await half.receiveUntilClosed()).map(({ args }) => args[0])).toContainEqual(['2']);
+  }
+});
+
+test('while clients come and go and workers die, each is served or sent away, and no place is lost', async () => {
+  const { pgweir: started, httpPort } = await startWithHttp('limits: { clients: 20 }');
+  await using pgweir = started;
+  let [served, lost] = [0, 0];
+  let over = false;
+  const hung: string[] = [];
+  const comeAndGo = async (index: number) => {
+    while (!over) {
+      try {
+        // One in four leaves before it is greeted.
+        if (index % 4 === 0) {
+          using client = await WireClient.open({ host: pgweir.host, port: pgweir.port });
+          client.send(client.startupMessage());
+          await new Promise((resolve) => setTimeout(resolve, index));
+        } else {
+          using client = await connect(pgweir);
+          await client.query('SELECT 1');
+          served++;
+        }
+      } catch (error) {
+        lost++;
+        if (String(error).includes(' ms')) hung.push(String(error));
+      }
+    }
+  };
+  const loops = Array.from({ length: 12 }, (_, index) => comeAndGo(index));
+  for (const worker of [0, 1, 0]) {
+    const enough = served + 40;
+    await until('clients are served', () => served > enough);
+    const pid = workers(pgweir).get(worker) ?? 0;
+    process.kill(pid, 'SIGKILL');
+    await until('another one serves', () => workers(pgweir).get(worker) !== pid);
+  }
+  over = true;
+  await Promise.all(loops);
+  console.log(`${served} clients came and went while three workers were killed; ${lost} of them were lost with one`);
+  expect(hung).toEqual([]);
+  expect(await clientsLeft(httpPort)).toEqual([]);
+  const all = await Promise.all(Array.from({ length: 20 }, () => connect(pgweir)));
+  expect(all.filter((client) => workerOf(client) === 0)).toHaveLength(10);
+  for (const client of all) client[Symbol.dispose]();
 });
 
 describe('a worker that is killed', () => {
