@@ -188,7 +188,7 @@ describe('a connection to the primary is lost', () => {
   test('with a read in flight and a write waiting behind it: the read is run again, then the write', async () => {
     using client = await connect();
     client.send(
-      clientMessage('Query', 'SELECT 21 FROM pg_sleep(0.5)'),
+      clientMessage('Query', 'SELECT 21 FROM pg_sleep(2)'),
       clientMessage('Query', 'INSERT INTO loud VALUES (22)'),
       clientMessage('Query', 'SELECT 23'),
     );

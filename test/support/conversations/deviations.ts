@@ -161,4 +161,15 @@ export const DEVIATIONS: readonly { readonly why: string; readonly told: Convers
       ready,
     ]),
   },
+  {
+    why: 'who was never told the old result type gets the new one, where the statement is prepared anew; PostgreSQL refuses',
+    told: conversation(
+      'a result type that changes, and was never told',
+      ...queries('CREATE TABLE shifted AS SELECT 1 AS id'),
+      [parse('a', 'SELECT * FROM shifted'), sync, ready, ...runNamed('a'), ready],
+      ...queries('ALTER TABLE shifted ADD more text'),
+      [...runNamed('a'), ready],
+      ...queries('DROP TABLE shifted'),
+    ),
+  },
 ];

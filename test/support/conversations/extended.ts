@@ -1078,12 +1078,4 @@ export const EXTENDED: readonly Conversation[] = [
     run('SELECT 1'),
     ready,
   ),
-  conversation(
-    'a result type that changes is told to a client that does not ask for it again',
-    ...queries('CREATE TABLE shifted AS SELECT 1 AS id'),
-    [parse('a', 'SELECT * FROM shifted'), sync, ready, ...runNamed('a'), ready],
-    ...queries('ALTER TABLE shifted ADD more text'),
-    [...runNamed('a'), ready],
-    ...queries('DROP TABLE shifted'),
-  ),
 ];
