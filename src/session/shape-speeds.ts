@@ -5,7 +5,7 @@ const QUICK_MS = 10;
 const SMALL_BYTES = 16 * 1024;
 /** Runs on a lease in a row that prove a shape quick. */
 const PROBATION_RUNS = 3;
-/** A shape that was slow once proves it anew by this many more. */
+/** A shape of long replies, or one that is slow on average, proves anew that it is not by this many more. */
 const PENALTY_RUNS = 20;
 /** What the backend may take for a read that waits in line with others, beyond the way there and back. Ours. */
 const CHEAP_MS = 0.3;
@@ -28,7 +28,8 @@ interface Speed {
 }
 
 /**
- * Which shapes are known to be cheap, from how their last runs went. Kept as long as their facts are: the bound is that of
+ * Which shapes are known to be cheap, from how their last runs went. One that is slow loses its place at once; what it has shown
+ * to cost at best is kept, since a busy machine makes any run slow, and only quick ones say something about the shape. Kept as long as their facts are: the bound is that of
  * the statement cache.
  */
 export class ShapeSpeeds {
@@ -47,7 +48,8 @@ export class ShapeSpeeds {
     const speed = this.#speedOf(facts);
     const floor = Math.min(ms, (this.#floorsMs[backend] ?? ms) * FORGETTING);
     this.#floorsMs[backend] = floor;
-    if (ms > QUICK_MS || bytes > SMALL_BYTES) slow(speed);
+    if (bytes > SMALL_BYTES) punish(speed);
+    else if (ms > QUICK_MS) speed.quickRuns = Math.min(speed.quickRuns, 0);
     else {
       if (speed.quickRuns < PROBATION_RUNS) speed.quickRuns++;
       if (ms - floor < speed.costMs) speed.costMs = ms - floor;
@@ -58,12 +60,15 @@ export class ShapeSpeeds {
   noteShared(facts: Facts, ms: number, bytes: number): void {
     const speed = this.#speedOf(facts);
     speed.sharedMs += (ms - speed.sharedMs) / SMOOTHING;
-    if (ms > QUICK_MS || bytes > SMALL_BYTES || speed.sharedMs > CHEAP_SHARED_MS) slow(speed);
+    if (bytes > SMALL_BYTES || speed.sharedMs > CHEAP_SHARED_MS) punish(speed);
+    else if (ms > QUICK_MS) speed.quickRuns = 0;
   }
 
   /** Of an error, or a client that has gone: it may have come early, which proves nothing. */
   noteFailed(facts: Facts, ms: number): void {
-    if (ms > QUICK_MS) slow(this.#speedOf(facts));
+    if (ms <= QUICK_MS) return;
+    const speed = this.#speedOf(facts);
+    speed.quickRuns = Math.min(speed.quickRuns, 0);
   }
 
   #speedOf(facts: Facts): Speed {
@@ -76,7 +81,7 @@ export class ShapeSpeeds {
   }
 }
 
-function slow(speed: Speed): void {
+function punish(speed: Speed): void {
   speed.quickRuns = -PENALTY_RUNS;
   speed.costMs = Number.POSITIVE_INFINITY;
   speed.sharedMs = 0;

@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import { ShapeSpeeds } from '../../../src/session/shape-speeds.ts';
+import { facts } from '../routing/fixtures.ts';
+
+/** A backend that answers in 0.2 ms at best. */
+function known(): ShapeSpeeds {
+  const speeds = new ShapeSpeeds();
+  speeds.noteLeased(facts(), 0, 0.2, 100);
+  return speeds;
+}
+
+test('a shape may share after three quick runs in a row', () => {
+  const [speeds, shape] = [known(), facts()];
+  for (let run = 0; run < 2; run++) speeds.noteLeased(shape, 0, 0.3, 100);
+  expect(speeds.mayShare(shape)).toBe(false);
+  speeds.noteLeased(shape, 0, 0.3, 100);
+  expect(speeds.mayShare(shape)).toBe(true);
+});
+
+test('what costs the backend more than a third of a millisecond at best may not, however far away the backend is', () => {
+  const [speeds, dear, cheap] = [new ShapeSpeeds(), facts(), facts()];
+  speeds.noteLeased(facts(), 1, 5, 100);
+  for (let run = 0; run < 10; run++) {
+    speeds.noteLeased(dear, 1, 5.6, 100);
+    speeds.noteLeased(cheap, 1, run === 4 ? 5.1 : 8, 100);
+  }
+  expect([speeds.mayShare(dear), speeds.mayShare(cheap)]).toEqual([false, true]);
+});
+
+test('one slow run takes the place away, three quick ones give it back', () => {
+  const [speeds, shape] = [known(), facts()];
+  for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 0.3, 100);
+  speeds.noteShared(shape, 50, 100);
+  expect(speeds.mayShare(shape)).toBe(false);
+  for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 4, 100);
+  expect(speeds.mayShare(shape)).toBe(true);
+  speeds.noteFailed(shape, 50);
+  expect(speeds.mayShare(shape)).toBe(false);
+});
+
+test('a long reply, or being slow on average, takes it away for long', () => {
+  const speeds = known();
+  for (const spoil of ['long', 'slow'] as const) {
+    const shape = facts();
+    for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 0.3, 100);
+    if (spoil === 'long') speeds.noteShared(shape, 0.1, 100_000);
+    else for (let run = 0; run < 64; run++) speeds.noteShared(shape, 5, 100);
+    for (let run = 0; run < 20; run++) speeds.noteLeased(shape, 0, 0.3, 100);
+    expect(speeds.mayShare(shape)).toBe(false);
+    for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 0.3, 100);
+    expect(speeds.mayShare(shape)).toBe(true);
+  }
+});
+
+test('only plain reads share', () => {
+  const speeds = known();
+  const others = [
+    facts({ effect: 'write' }),
+    facts({ callsVolatile: true }),
+    facts({ residue: new Set(['settings'] as const) }),
+    facts({ statements: [{ kind: 'query' }, { kind: 'query' }] }),
+    facts({ sessionState: 'connection' }),
+  ];
+  for (const shape of others) for (let run = 0; run < 5; run++) speeds.noteLeased(shape, 0, 0.3, 100);
+  expect(others.map((shape) => speeds.mayShare(shape))).toEqual(others.map(() => false));
+});
