@@ -59,10 +59,10 @@ export class Leases {
   }
 
   /** A connection on which the read of a session with these settings is pipelined with those of others, or null for a lease. */
-  share(backend: number, settings: SettingsSet): SharedConnection | null {
+  share(backend: number, settings: SettingsSet, costMs: number): SharedConnection | null {
     const pool = this.#pool(backend);
     const shared = pool.shared.get(this.#partition) ?? pool.startSharing(this.#partition, this.#sharedEnds);
-    return shared.share(settings);
+    return shared.share(settings, costMs);
   }
 
   wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void {

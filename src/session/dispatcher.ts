@@ -340,7 +340,7 @@ export class Dispatcher {
     const state = this.#state;
     const { connection } = shared;
     const fits = shared.open && connection.settings === state.settings && state.works.length < MAX_SHARED_WORKS;
-    if (fits && !state.activeIsPrimary && this.#mayShare(work)) {
+    if (fits && !state.activeIsPrimary && this.#sharedCost(work) !== null) {
       const route = this.#router.intent(work);
       if (route.target === 'replica' && this.#router.mayRead(this.#topology.view(), connection.backend)) {
         work.route = route;
@@ -351,16 +351,18 @@ export class Dispatcher {
     this.#stall(work);
   }
 
-  #mayShare(work: Work): boolean {
+  /** What a work costs that may be pipelined with those of others, in ms; null when it may not. */
+  #sharedCost(work: Work): number | null {
     const facts = work.facts[0];
-    if (!this.#options.sharedReads || facts === undefined || work.facts.length > 1 || !standsAlone(work)) return false;
+    if (!this.#options.sharedReads || facts === undefined || work.facts.length > 1 || !standsAlone(work)) return null;
     const { transaction, expectsTransaction, pinned } = this.#state;
-    return transaction === 'idle' && !expectsTransaction && !pinned && this.#speeds.mayShare(facts);
+    return transaction === 'idle' && !expectsTransaction && !pinned ? this.#speeds.sharedCost(facts) : null;
   }
 
   /** Sends the work on a connection that others use at the same time; false when there is none. */
   #share(work: Work, backend: number, primary: boolean): boolean {
-    const shared = this.#leases.share(backend, this.#state.settings);
+    const costMs = this.#sharedCost(work);
+    const shared = costMs === null ? null : this.#leases.share(backend, this.#state.settings, costMs);
     if (shared === null) return false;
     shared.join(this.#sender.sink, this.#holder);
     this.#state.shared = shared;
@@ -377,7 +379,7 @@ export class Dispatcher {
   }
 
   #lease(work: Work, backend: number, primary: boolean): void {
-    if (this.#mayShare(work) && this.#share(work, backend, primary)) return;
+    if (this.#share(work, backend, primary)) return;
     const wish = wishFor(work, this.#state.settings, primary);
     const connection = this.#leases.take(backend, this.#state.settings, wish);
     if (connection !== null) {

@@ -36,7 +36,7 @@ export interface LeasePort {
   /** Lends a connection again if it is idle and nobody has advanced a sequence there since the lease of this number. */
   takeAgain(connection: BackendConnection, lease: number): boolean;
   /** A connection on which a read of this session is pipelined with those of others; null when it had better have a lease. */
-  share(backend: number, settings: SettingsSet): SharedPort | null;
+  share(backend: number, settings: SettingsSet, costMs: number): SharedPort | null;
   /** Waits for one; returns how to give up waiting. */
   wait(backend: number, waiter: LeaseWaiter, wish: LeaseWish): () => void;
   /** Gives a clean connection back: idle, nothing owed, no residue. Exactly once for each lease. */

@@ -37,10 +37,11 @@ export class ShapeSpeeds {
   /** The quickest answer of each backend, by index: what the way there and back takes. */
   readonly #floorsMs: number[] = [];
 
-  /** Whether reads of this shape may be pipelined with those of others. */
-  mayShare(facts: Facts): boolean {
+  /** What a read of this shape costs its backend, in ms, if it may be pipelined with those of others; else null. */
+  sharedCost(facts: Facts): number | null {
     const speed = this.#speeds.get(facts);
-    return speed?.isPlain === true && speed.quickRuns >= PROBATION_RUNS && speed.costMs <= CHEAP_MS;
+    const mayShare = speed?.isPlain === true && speed.quickRuns >= PROBATION_RUNS && speed.costMs <= CHEAP_MS;
+    return mayShare ? speed.costMs : null;
   }
 
   /** @param ms how long the run took by itself; @param bytes of its reply */

@@ -78,7 +78,7 @@ class Bench implements AsyncDisposable {
     const third = (await Promise.all([this.lease(this.leases), this.lease(this.leases), this.lease(this.leases)]))[2];
     return this.#inTurn(() => {
       this.leases.give(third);
-      const shared = this.leases.share(0, third.settings);
+      const shared = this.leases.share(0, third.settings, 0.02);
       if (shared === null) throw new Error('nothing to share');
       return shared;
     });
@@ -202,7 +202,7 @@ describe('a shared connection', () => {
     const { connection } = await bench.share();
     bench.clock.advance(LONG_MS);
     bench.pool.endAll();
-    expect(bench.others.share(0, connection.settings)).toBe(null);
+    expect(bench.others.share(0, connection.settings, 0.02)).toBe(null);
     const other = await bench.lease(bench.others);
     bench.others.discard(other);
     expect(bench.pool.shared.size).toBe(0);

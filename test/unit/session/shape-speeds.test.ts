@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ShapeSpeeds } from '../../../src/session/shape-speeds.ts';
+import type { Facts } from '../../../src/sql/facts.ts';
 import { facts } from '../routing/fixtures.ts';
 
 /** A backend that answers in 0.2 ms at best. */
@@ -9,12 +10,14 @@ function known(): ShapeSpeeds {
   return speeds;
 }
 
+const mayShare = (speeds: ShapeSpeeds, shape: Facts) => speeds.sharedCost(shape) !== null;
+
 test('a shape may share after three quick runs in a row', () => {
   const [speeds, shape] = [known(), facts()];
   for (let run = 0; run < 2; run++) speeds.noteLeased(shape, 0, 0.3, 100);
-  expect(speeds.mayShare(shape)).toBe(false);
+  expect(mayShare(speeds, shape)).toBe(false);
   speeds.noteLeased(shape, 0, 0.3, 100);
-  expect(speeds.mayShare(shape)).toBe(true);
+  expect(mayShare(speeds, shape)).toBe(true);
 });
 
 test('what costs the backend more than a third of a millisecond at best may not, however far away the backend is', () => {
@@ -24,18 +27,18 @@ test('what costs the backend more than a third of a millisecond at best may not,
     speeds.noteLeased(dear, 1, 5.6, 100);
     speeds.noteLeased(cheap, 1, run === 4 ? 5.1 : 8, 100);
   }
-  expect([speeds.mayShare(dear), speeds.mayShare(cheap)]).toEqual([false, true]);
+  expect([mayShare(speeds, dear), mayShare(speeds, cheap)]).toEqual([false, true]);
 });
 
 test('one slow run takes the place away, three quick ones give it back', () => {
   const [speeds, shape] = [known(), facts()];
   for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 0.3, 100);
   speeds.noteShared(shape, 50, 100);
-  expect(speeds.mayShare(shape)).toBe(false);
+  expect(mayShare(speeds, shape)).toBe(false);
   for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 4, 100);
-  expect(speeds.mayShare(shape)).toBe(true);
+  expect(mayShare(speeds, shape)).toBe(true);
   speeds.noteFailed(shape, 50);
-  expect(speeds.mayShare(shape)).toBe(false);
+  expect(mayShare(speeds, shape)).toBe(false);
 });
 
 test('a long reply, or being slow on average, takes it away for long', () => {
@@ -46,9 +49,9 @@ test('a long reply, or being slow on average, takes it away for long', () => {
     if (spoil === 'long') speeds.noteShared(shape, 0.1, 100_000);
     else for (let run = 0; run < 64; run++) speeds.noteShared(shape, 5, 100);
     for (let run = 0; run < 20; run++) speeds.noteLeased(shape, 0, 0.3, 100);
-    expect(speeds.mayShare(shape)).toBe(false);
+    expect(mayShare(speeds, shape)).toBe(false);
     for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 0.3, 100);
-    expect(speeds.mayShare(shape)).toBe(true);
+    expect(mayShare(speeds, shape)).toBe(true);
   }
 });
 
@@ -62,5 +65,5 @@ test('only plain reads share', () => {
     facts({ sessionState: 'connection' }),
   ];
   for (const shape of others) for (let run = 0; run < 5; run++) speeds.noteLeased(shape, 0, 0.3, 100);
-  expect(others.map((shape) => speeds.mayShare(shape))).toEqual(others.map(() => false));
+  expect(others.map((shape) => mayShare(speeds, shape))).toEqual(others.map(() => false));
 });
