@@ -142,6 +142,12 @@ describe.each(WAYS)('the primary is %s', (_way, lose) => {
   });
 });
 
+/** Until then it may have to see what its host wrote a moment ago. */
+async function readsFromReplicas(client: WireClient): Promise<void> {
+  const ports = new Set(cluster.replicas.map(({ port }) => String(port)));
+  await until('reads of replicas', async () => ports.has((await client.query(WHERE)).rows[0]?.[0] ?? ''));
+}
+
 describe('a connection to the primary is lost', () => {
   /** Ends the connections that are in the midst of a statement of this text. */
   async function terminate(text: string): Promise<void> {
@@ -187,6 +193,7 @@ describe('a connection to the primary is lost', () => {
 
   test('with a read in flight and a write waiting behind it: the read is run again, then the write', async () => {
     using client = await connect();
+    await readsFromReplicas(client);
     client.send(
       clientMessage('Query', 'SELECT 21 FROM pg_sleep(2)'),
       clientMessage('Query', 'INSERT INTO loud VALUES (22)'),
@@ -206,6 +213,7 @@ describe('a connection to the primary is lost', () => {
   test('twice with the same read in flight: it still comes before the write behind it', async () => {
     for (let round = 0; round < 3; round++) {
       using client = await connect();
+      await readsFromReplicas(client);
       const text = `SELECT 24${round}`;
       client.send(
         clientMessage('Query', `${text} FROM pg_sleep(1)`),
