@@ -32,6 +32,8 @@ export interface StatementFindings {
   readonly settings: ReadonlySet<string>;
   readonly callsVolatile: boolean;
   readonly sessionState: SessionStateRead | null;
+  /** Its expressions are kept for later (defaults, constraints) and not evaluated. */
+  readonly onlyDeclares: boolean;
   readonly changesCatalog: boolean;
 }
 
@@ -58,6 +60,7 @@ export class Collector implements StatementFindings {
   readonly settings = new Set<string>();
   callsVolatile = false;
   sessionState: SessionStateRead | null = null;
+  onlyDeclares = false;
   changesCatalog = false;
   literalMatters = false;
 

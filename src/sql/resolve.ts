@@ -48,6 +48,7 @@ class Outcome {
     this.#decide(statement.effect, statement.reason, statement.subject);
     for (const risk of statement.residue) this.residue.add(risk);
     if (statement.callsVolatile) this.callsVolatile = true;
+    const { sessionState } = this;
     this.sessionState ??= statement.sessionState;
     for (const name of statement.functions) this.#use(functionVerdict(name, catalog), name.name);
     for (const name of statement.syntax) this.#use(catalog.userFunction({ schema: null, name }) ?? READ, name);
@@ -57,6 +58,7 @@ class Outcome {
     for (const name of statement.fields) if (catalog.isVolatileField(name)) this.#use(VOLATILE, name);
     for (const name of statement.targets) if (runsCodeOnWrite(name, catalog)) this.residue.add('unknown');
     if (statement.changesCatalog && catalog.hasEventTriggers) this.residue.add('unknown');
+    if (statement.onlyDeclares) this.sessionState = sessionState;
   }
 
   #use(use: Verdict, subject: string): void {

@@ -223,6 +223,7 @@ function noteCreateTableAs(fields: Fields, collector: Collector): void {
 
 function noteCreateTable(fields: Fields, collector: Collector): void {
   noteNewTable(fields.relation, collector);
+  collector.onlyDeclares = true;
   walkAnything(fields, collector);
 }
 
