@@ -5,6 +5,7 @@ import type { Facts, StatementFacts } from '../sql/facts.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import type { LeasePort } from './ports.ts';
 import type { PinReason, SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -58,15 +59,18 @@ export class Aftermath {
     return lost;
   }
 
-  /** What the work means for currval() and lastval(). `areAsked`: clients like this one ask for them. */
-  noteSequence(work: Work, connection: BackendConnection, areAsked: boolean): void {
+  /** What the work means for currval() and lastval(), of which the leases remember whether clients ask for them. */
+  noteSequence(work: Work, connection: BackendConnection, leases: LeasePort): void {
     const advances = work.facts.some(mayAdvanceSequence);
     if (advances) {
       connection.sequenceLease = connection.lease;
       this.#state.lastSequence = { connection, lease: connection.lease };
     }
     const asks = work.facts.some(({ sessionState }) => sessionState === 'sequence value');
-    if (areAsked && (advances || asks) && this.#state.lastSequence?.connection === connection) this.#pin('sequence value');
+    // A default will ask for them without a word of the client.
+    if (work.facts.some(({ sessionState }) => sessionState === 'sequence default')) leases.noteSequenceValuesAsked();
+    const areAsked = leases.sequenceValuesAsked && (advances || asks);
+    if (areAsked && this.#state.lastSequence?.connection === connection) this.#pin('sequence value');
   }
 
   /** The connection is gone, or its session is: nobody else minds what was kept there for the session's sake alone. */

@@ -473,7 +473,7 @@ export class Session implements ConnectionHolder, Sharer {
     if (failed && work.endsInFlush) this.#intake.skipToSync();
     if (connection !== null) {
       this.#aftermath.note(work, connection, failed, work.autocommit && idle);
-      if (state.activeIsPrimary) this.#aftermath.noteSequence(work, connection, this.#parts.leases.sequenceValuesAsked);
+      if (state.activeIsPrimary) this.#aftermath.noteSequence(work, connection, this.#parts.leases);
     }
     this.#account(work, now, failed);
     if (work.retryable) this.#learnSpeed(work, now, failed);

@@ -59,10 +59,10 @@ export type EffectReason =
   | 'not proven a read';
 
 /**
- * `sequence value`: currval, lastval. `temporary schema`: pg_my_temp_schema(). `connection`: pg_backend_pid(),
+ * `sequence value`: currval, lastval; `sequence default`: they stand in a default, for later. `temporary schema`: pg_my_temp_schema(). `connection`: pg_backend_pid(),
  * pg_prepared_statements, pg_listening_channels(), ...
  */
-export type SessionStateRead = 'sequence value' | 'temporary schema' | 'connection';
+export type SessionStateRead = 'sequence value' | 'sequence default' | 'temporary schema' | 'connection';
 
 /**
  * What may stay on a connection after the statement.

@@ -58,7 +58,7 @@ class Outcome {
     for (const name of statement.fields) if (catalog.isVolatileField(name)) this.#use(VOLATILE, name);
     for (const name of statement.targets) if (runsCodeOnWrite(name, catalog)) this.residue.add('unknown');
     if (statement.changesCatalog && catalog.hasEventTriggers) this.residue.add('unknown');
-    if (statement.onlyDeclares) this.sessionState = sessionState;
+    if (statement.onlyDeclares) this.sessionState = this.sessionState === 'sequence value' ? 'sequence default' : sessionState;
   }
 
   #use(use: Verdict, subject: string): void {

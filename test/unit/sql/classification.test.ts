@@ -213,7 +213,7 @@ describe('facts beyond effect and reason', () => {
     ['SELECT * FROM pg_cursors', 'connection'],
     ['SELECT pg_listening_channels()', 'connection'],
     ['SELECT pg_my_temp_schema()', 'temporary schema'],
-    ["CREATE TABLE numbered (n int, m int DEFAULT currval('ticket'))", null],
+    ["CREATE TABLE numbered (n int, m int DEFAULT currval('ticket'))", 'sequence default'],
     ["CREATE TABLE numbered AS SELECT currval('ticket')", 'sequence value'],
     ['EXECUTE q', 'connection'],
     ["SELECT nextval('ticket')", null],
