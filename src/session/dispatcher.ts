@@ -12,7 +12,7 @@ import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import { wishFor } from './lease-wish.ts';
 import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
-import { beginningOf, leaveReplica, mayStayOnReplica } from './optimism.ts';
+import { beginningOf, HAS_QUERIED, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, LeaseWaiter, SharedPort, Sharer, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
@@ -250,6 +250,7 @@ export class Dispatcher {
     state.active = null;
     this.#leases.rollBack(active);
     leaveReplica(state, [], state.transaction === 'failed');
+    state.deferred?.preamble.push(HAS_QUERIED);
     work.begins = state.deferred;
     this.#toPrimary(work, routeTo('primary', 'moved to the primary'));
   }

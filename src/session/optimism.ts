@@ -21,6 +21,9 @@ export const ISOLATION_CHECK = encodeQuery(
   "SELECT 1 OPERATOR(pg_catalog./) (pg_catalog.current_setting('default_transaction_isolation') OPERATOR(pg_catalog.=) 'read committed')::pg_catalog.int4",
 );
 
+/** What a transaction may do only before its first query (SET TRANSACTION) it may not do after it has moved, either. */
+export const HAS_QUERIED = encodeQuery('SELECT 1');
+
 /** Whether a transaction may begin on a replica with this work. */
 export function mayBeginOnReplica(work: Work): boolean {
   const own = ownBegin(work);

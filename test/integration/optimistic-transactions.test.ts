@@ -142,6 +142,16 @@ describe('a transaction moves to the primary', () => {
     expect([heard[1], heard[3], heard.at(-1)]).toEqual([replica, primary, '{41,42}']);
   });
 
+  test('where it has had its first query: it is too late for SET TRANSACTION', async () => {
+    using client = await connect();
+    expect(await told(client, ['BEGIN', WHERE, 'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE', 'ROLLBACK'])).toEqual([
+      'BEGIN',
+      replica,
+      '25001',
+      'ROLLBACK',
+    ]);
+  });
+
   test('before it reads the time, which stands still in it', async () => {
     using client = await connect();
     const [, , first, , second] = await told(client, [
