@@ -10,13 +10,14 @@ import {
 } from '../backend/exchange.ts';
 import { STATEMENT_PREFIX } from '../backend/residue.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
+import { CLOSE_COMPLETE, PARSE_COMPLETE } from '../protocol/backend-encoders.ts';
 import { FRONTEND } from '../protocol/codes.ts';
 import { encodeClose, encodeParse, encodeQuery, FLUSH, SYNC } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { ISOLATION_CHECK } from './optimism.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
-import { CheckStep, droppedStep, EmittedStep, ObserveStep, OwnNameStep, ParseStep } from './steps.ts';
+import { CheckStep, droppedStep, NameStep, ObserveStep, ParseStep } from './steps.ts';
 import type { ClientMessage, Work } from './work.ts';
 
 /** The rest of a work, which waits for what PostgreSQL says of a statement in it. */
@@ -170,7 +171,7 @@ export class Sender {
     } else if (statement === null) connection.step(segment, plainStep);
     else if (message.contested && message.name !== null) {
       // Under its own name it is there only to be refused if that is taken; what needs it prepares it under ours.
-      connection.step(segment, new OwnNameStep(work, message));
+      connection.step(segment, new NameStep(work, message, null));
       connection.write(message.buffer, message.start, message.end);
       const close = encodeClose('statement', message.name);
       connection.step(segment, droppedStep);
@@ -180,7 +181,7 @@ export class Sender {
       connection.setUnnamed(statement.id, segment);
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
     } else if (work.autocommit && connection.statement(statement.id, segment) !== null) {
-      connection.step(segment, new EmittedStep('parse', work, message));
+      connection.step(segment, new NameStep(work, message, PARSE_COMPLETE));
       return;
     } else {
       // In a transaction that may have failed, only PostgreSQL knows whether it will be prepared.
@@ -236,12 +237,12 @@ export class Sender {
   #close(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): void {
     const { name, previous } = message;
     if (name !== null && name !== '' && (previous !== null || name.startsWith(STATEMENT_PREFIX))) {
-      connection.step(segment, new EmittedStep('close', work, message));
+      connection.step(segment, new NameStep(work, message, CLOSE_COMPLETE));
       return;
     }
     if (name === '') connection.forgetUnnamed();
     // A portal, the unnamed statement, or a name that only SQL's PREPARE may have given.
-    connection.step(segment, name === null ? plainStep : new OwnNameStep(work, message));
+    connection.step(segment, name === null ? plainStep : new NameStep(work, message, null));
     connection.write(message.buffer, message.start, message.end);
   }
 

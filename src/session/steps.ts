@@ -1,6 +1,5 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import type { DescribingStep, PresentStatement, SimpleStep } from '../backend/exchange.ts';
-import { CLOSE_COMPLETE, PARSE_COMPLETE } from '../protocol/backend-encoders.ts';
 import { encodeErrorResponse } from '../protocol/error-response.ts';
 import type { SessionStatement } from './prepared-statements.ts';
 import { shapeOf } from './result-shape.ts';
@@ -38,32 +37,17 @@ export class ParseStep implements SimpleStep {
   }
 }
 
-/** A Parse or Close of the client that needs no message to the backend: its reply is ours. */
-export class EmittedStep implements SimpleStep {
-  readonly action = 'emit';
-  readonly reply: Buffer;
+/** A Parse or Close of the client that assumes nothing of its connection, only what the name means from now on. */
+export class NameStep implements SimpleStep {
+  readonly action: 'forward' | 'emit';
+  readonly reply: Buffer | null;
   readonly #work: Work;
   readonly #message: ClientMessage;
 
-  constructor(kind: 'parse' | 'close', work: Work, message: ClientMessage) {
-    this.reply = kind === 'parse' ? PARSE_COMPLETE : CLOSE_COMPLETE;
-    this.#work = work;
-    this.#message = message;
-  }
-
-  undo(failing: boolean): void {
-    skip(this.#work, this.#message, failing);
-  }
-}
-
-/** A Parse or Close that goes to the backend under the client's own name. */
-export class OwnNameStep implements SimpleStep {
-  readonly action = 'forward';
-  readonly reply = null;
-  readonly #work: Work;
-  readonly #message: ClientMessage;
-
-  constructor(work: Work, message: ClientMessage) {
+  /** @param reply ours, where it needs no message to the backend; null where it goes there under the client's own name */
+  constructor(work: Work, message: ClientMessage, reply: Buffer | null) {
+    this.action = reply === null ? 'forward' : 'emit';
+    this.reply = reply;
     this.#work = work;
     this.#message = message;
   }
