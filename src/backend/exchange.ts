@@ -105,6 +105,8 @@ export interface SimpleStep {
    * was sent.
    */
   undo(failing: boolean): void;
+  /** The answer is for nobody any more, what sent the message goes its own way: only what it says of the connection counts. */
+  disown(): void;
 }
 
 /** A Describe whose reply is looked at. */
@@ -113,6 +115,7 @@ export interface DescribingStep {
   readonly action: 'observe' | 'check';
   readonly reply: null;
   undo(failing: boolean): void;
+  disown(): void;
   /** The ParameterDescription ahead of it, whole and borrowed; not called when it is longer than a bound. */
   parameters(message: Buffer): void;
   /**
@@ -123,10 +126,10 @@ export interface DescribingStep {
 }
 
 /** Bind, Describe, Execute: their reply goes to the client and nothing was assumed. */
-export const plainStep: Step = { action: 'forward', reply: null, undo: () => undefined };
+export const plainStep: Step = { action: 'forward', reply: null, undo: () => undefined, disown: () => undefined };
 
 /** A Query or a FunctionCall in the place of a Sync. */
-export const restStep: Step = { action: 'rest', reply: null, undo: () => undefined };
+export const restStep: Step = { action: 'rest', reply: null, undo: () => undefined, disown: () => undefined };
 
 /**
  * The replies that an extended-protocol segment will draw, in order: lets the ledger drop and insert ParseComplete and
@@ -168,5 +171,10 @@ export class ReplyScript {
   undoRest(): void {
     for (let index = this.#steps.length - 1; index >= this.#reached; index--) this.#steps[index]?.undo(index === this.#reached);
     this.#reached = this.#steps.length;
+  }
+
+  /** The answers that are still to come are for nobody any more. */
+  disownRest(): void {
+    for (let index = this.#reached; index < this.#steps.length; index++) this.#steps[index]?.disown();
   }
 }

@@ -382,6 +382,7 @@ function reassignOne(segment: Segment, which: (sink: SegmentSink) => boolean, to
   if (!which(segment.sink)) return;
   segment.sink = to;
   segment.mode = 'swallow';
+  segment.script?.disownRest();
 }
 
 /** Who waits for a reply in the segment learns that none will come. */

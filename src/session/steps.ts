@@ -9,15 +9,15 @@ import type { ClientMessage, Work } from './work.ts';
 export class ParseStep implements SimpleStep {
   readonly action: 'forward' | 'drop';
   readonly reply = null;
-  readonly #connection: BackendConnection;
+  readonly #connection: Pick<BackendConnection, 'removeStatement' | 'forgetUnnamed'>;
   readonly #statementId: number;
   readonly #named: boolean;
   readonly #work: Work;
-  /** Null when the Parse was ours. */
-  readonly #message: ClientMessage | null;
+  /** Null when the Parse was ours, or its client asks elsewhere. */
+  #message: ClientMessage | null;
 
   constructor(
-    connection: BackendConnection,
+    connection: Pick<BackendConnection, 'removeStatement' | 'forgetUnnamed'>,
     work: Work,
     statement: { readonly id: number; readonly named: boolean },
     message: ClientMessage | null,
@@ -33,7 +33,11 @@ export class ParseStep implements SimpleStep {
   undo(failing: boolean): void {
     if (this.#named) this.#connection.removeStatement(this.#statementId);
     else this.#connection.forgetUnnamed();
-    if (this.#message !== null) skip(this.#work, this.#message, failing);
+    skip(this.#work, this.#message, failing);
+  }
+
+  disown(): void {
+    this.#message = null;
   }
 }
 
@@ -42,7 +46,8 @@ export class NameStep implements SimpleStep {
   readonly action: 'forward' | 'emit';
   readonly reply: Buffer | null;
   readonly #work: Work;
-  readonly #message: ClientMessage;
+  /** Null when its client asks elsewhere. */
+  #message: ClientMessage | null;
 
   /** @param reply ours, where it needs no message to the backend; null where it goes there under the client's own name */
   constructor(work: Work, message: ClientMessage, reply: Buffer | null) {
@@ -55,6 +60,10 @@ export class NameStep implements SimpleStep {
   undo(failing: boolean): void {
     skip(this.#work, this.#message, failing);
   }
+
+  disown(): void {
+    this.#message = null;
+  }
 }
 
 /** A Describe of the client's: by the result that it is told of, it may read rows from now on. */
@@ -63,6 +72,7 @@ export class ObserveStep implements DescribingStep {
   readonly reply = null;
   readonly #definition: SessionStatement;
   readonly #present: PresentStatement;
+  #tellsClient = true;
 
   constructor(definition: SessionStatement, present: PresentStatement) {
     this.#definition = definition;
@@ -71,15 +81,19 @@ export class ObserveStep implements DescribingStep {
 
   undo(): void {}
 
+  disown(): void {
+    this.#tellsClient = false;
+  }
+
   parameters(message: Buffer): void {
     const types = this.#definition.statement.knownTypes(message.toString('latin1', PARAMETERS_START));
-    this.#definition.types = types;
+    if (this.#tellsClient) this.#definition.types = types;
     this.#present.types = types;
   }
 
   described(message: Buffer | null): null {
     const told = message === null ? null : this.#definition.statement.known(shapeOf(message));
-    this.#definition.told = told;
+    if (this.#tellsClient) this.#definition.told = told;
     this.#present.shape = told;
     return null;
   }
@@ -102,6 +116,8 @@ export class CheckStep implements DescribingStep {
   }
 
   undo(): void {}
+
+  disown(): void {}
 
   parameters(): void {}
 
@@ -127,9 +143,10 @@ const RESULT_CHANGED = encodeErrorResponse({
 });
 
 /** A message of ours whose reply is dropped and that assumed nothing. */
-export const droppedStep: SimpleStep = { action: 'drop', reply: null, undo: () => undefined };
+export const droppedStep: SimpleStep = { action: 'drop', reply: null, undo: () => undefined, disown: () => undefined };
 
-function skip(work: Work, message: ClientMessage, failing: boolean): void {
+function skip(work: Work, message: ClientMessage | null, failing: boolean): void {
+  if (message === null) return;
   work.skipped ??= [];
   work.skipped.push({ message, failing });
 }

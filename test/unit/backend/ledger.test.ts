@@ -102,8 +102,9 @@ function scripted(...steps: readonly Step[]) {
   return { scribe, ledger, segment, script };
 }
 
-const drop: Step = { action: 'drop', reply: null, undo: () => undefined };
-const emit = (reply: Buffer): Step => ({ action: 'emit', reply, undo: () => undefined });
+const harmless = { undo: () => undefined, disown: () => undefined };
+const drop: Step = { action: 'drop', reply: null, ...harmless };
+const emit = (reply: Buffer): Step => ({ action: 'emit', reply, ...harmless });
 
 describe('segments in a row', () => {
   test('get each its own replies, by their mode', () => {
@@ -213,6 +214,7 @@ describe('a script', () => {
     const step = (name: string): Step => ({
       action: 'forward',
       reply: null,
+      ...harmless,
       undo: (failing) => undone.push(failing ? `${name}!` : name),
     });
     const { ledger } = scripted(step('parse'), step('bind'), step('execute'), step('close'));
@@ -302,7 +304,7 @@ describe('a description that is looked at', () => {
   const look = (action: DescribingStep['action'], answer: Buffer | null): Step => ({
     action,
     reply: null,
-    undo: () => undefined,
+    ...harmless,
     parameters: (message) => void seen.push(message.toString('latin1')),
     described: (message) => {
       seen.push(message === null ? null : message.toString('latin1'));
