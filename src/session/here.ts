@@ -3,6 +3,7 @@ import { OperationalError } from '../util/errors.ts';
 import { deferredAnswer } from './deferral.ts';
 import { isPlainRun, type LocalResult, localReply, readyFor } from './local-answers.ts';
 import { IN_FAILED_TRANSACTION } from './losses.ts';
+import type { Names } from './names.ts';
 import type { Outbox } from './outbox.ts';
 import { isOwnSetting, type OwnSettings } from './own-settings.ts';
 import type { SessionState } from './state.ts';
@@ -11,6 +12,7 @@ import type { Work } from './work.ts';
 export interface HereParts {
   readonly state: SessionState;
   readonly own: OwnSettings;
+  readonly names: Names;
   readonly outbox: Outbox;
   /** Settings as the server reported them at login. */
   readonly reported: ReadonlyMap<string, string>;
@@ -45,10 +47,10 @@ export class Here {
 
   /** Answers the work; false when it needs a backend after all. Nothing is under way. */
   answer(work: Work): boolean {
-    const { state, own, outbox, refuse } = this.#parts;
+    const { state, own, refuse } = this.#parts;
     const only = loneControl(work);
     if (isLoneSync(work)) {
-      outbox.answer(readyFor(state.transaction));
+      this.#done(work, readyFor(state.transaction));
       return true;
     }
     if (state.transaction === 'failed' && state.active === null) {
@@ -57,7 +59,7 @@ export class Here {
     }
     if (only === null) return false;
     if (isOwnSetting(only) && state.transaction === 'failed') {
-      outbox.error(work, new OperationalError('in_failed_transaction', IN_FAILED_TRANSACTION));
+      this.#failed(work, new OperationalError('in_failed_transaction', IN_FAILED_TRANSACTION));
       return true;
     }
     let result: LocalResult | null;
@@ -70,8 +72,18 @@ export class Here {
     }
     if (result === null) return false;
     if (state.transaction === 'idle') own.transactionEnded(only.kind === 'commit');
-    outbox.answer(localReply(work, result, state.transaction));
+    this.#done(work, localReply(work, result, state.transaction));
     return true;
+  }
+
+  #done(work: Work, reply: Buffer): void {
+    this.#parts.names.confirm(work);
+    this.#parts.outbox.answer(reply);
+  }
+
+  #failed(work: Work, error: OperationalError): void {
+    this.#parts.names.takeBackAll(work);
+    this.#parts.outbox.error(work, error);
   }
 
   #result(work: Work, only: StatementFacts): LocalResult | null {
@@ -87,7 +99,7 @@ export class Here {
 
   /** Only the end of the transaction is left; the first that is asked of it hears of the loss. */
   #inLostTransaction(work: Work, only: StatementFacts | null): void {
-    const { state, own, outbox } = this.#parts;
+    const { state, own } = this.#parts;
     const loss = state.untoldLoss;
     state.untoldLoss = null;
     const ends = only?.kind === 'rollback' || only?.kind === 'commit';
@@ -95,8 +107,8 @@ export class Here {
       state.transaction = 'idle';
       own.transactionEnded(false);
     }
-    if (ends && (loss === null || only.kind === 'rollback')) outbox.answer(localReply(work, { tag: 'ROLLBACK' }, 'idle'));
-    else outbox.error(work, loss ?? new OperationalError('in_failed_transaction', IN_FAILED_TRANSACTION));
+    if (ends && (loss === null || only.kind === 'rollback')) this.#done(work, localReply(work, { tag: 'ROLLBACK' }, 'idle'));
+    else this.#failed(work, loss ?? new OperationalError('in_failed_transaction', IN_FAILED_TRANSACTION));
   }
 }
 

@@ -97,10 +97,8 @@ export class Names {
 
   /** The work gives or takes away names. */
   changesNamed(work: Work): void {
-    const { namedBy, works } = this.#state;
-    // Of those that were lost nobody hears.
-    if (works.length === 0) namedBy.length = 0;
-    if (namedBy.at(-1) !== work) namedBy.push(work);
+    const { namedBy } = this.#state;
+    if (!namedBy.includes(work)) namedBy.push(work);
   }
 
   /** SQL's PREPARE may have given names on the session's connection. */
@@ -182,7 +180,14 @@ export class Names {
     work.skipped = null;
   }
 
+  /** As if the work had never been; nothing of its reply was sent. */
   takeBackAll(work: Work): void {
+    // Of one whose messages were not kept, none was answered.
+    if (work.messages.length === 0) {
+      this.takeBack(work);
+      return;
+    }
+    this.#settle(work);
     for (const message of work.messages.toReversed()) {
       const changes = (message.type === FRONTEND.parse && !message.duplicate) || message.type === FRONTEND.close;
       if (changes) this.#takeBack(message, false);

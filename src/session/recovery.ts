@@ -124,7 +124,7 @@ export class Recovery {
 
   /** What was to go ahead of the work failed, and with it the work; its connection is not to be used again. */
   preludeFailed(work: Work, error: Buffer, onReplica: boolean): void {
-    const { state, measures, outbox } = this.#parts;
+    const { state, names, measures, outbox } = this.#parts;
     if (mayRestoreElsewhere(work, onReplica && state.mode === 'split')) {
       measures.retries.inc('settings');
       this.#runAgain(work);
@@ -135,6 +135,7 @@ export class Recovery {
     } else {
       state.transaction = work.begins === null ? 'idle' : 'failed';
       state.expectsTransaction = false;
+      names.takeBack(work);
       outbox.error(work, error);
     }
     this.#putInFront();

@@ -109,7 +109,7 @@ export class Session implements ConnectionHolder, Sharer {
     this.#own = own;
     this.#names = names;
     this.#outbox = outbox;
-    this.#here = new Here({ state, own, outbox, reported, refuse });
+    this.#here = new Here({ state, own, names, outbox, reported, refuse });
     this.#recovery = new Recovery({ state, names, aftermath, dispatcher, own, outbox, leases, statements, measures, clock });
     this.#settling = new Settling({ state, aftermath, dispatcher, intake, leases, onAnswer: () => this.#pump() });
     this.idleSinceMs = clock.now();

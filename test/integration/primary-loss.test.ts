@@ -313,25 +313,33 @@ describe('a connection to the primary is lost', () => {
     expect((await client.query('SHOW work_mem')).rows).toEqual([['7MB']]);
   });
 
-  test('with a statement being prepared: its name is free again', async () => {
-    using client = await connect();
-    const prepare = (text: string) =>
-      client.send(
-        clientMessage('Parse', 's1', text, []),
-        clientMessage('Bind', '', 's1', [], [], []),
-        clientMessage('Execute', '', 0),
-        clientMessage('Sync'),
-      );
-    // Parsing waits for the table.
-    const locked = cluster.primary.query('BEGIN; LOCK notes; SELECT pg_sleep(1) /* locks notes */; ROLLBACK');
-    await running(cluster.primary, 'BEGIN; LOCK notes');
-    prepare('INSERT INTO notes VALUES (41)');
-    await terminate('INSERT INTO notes VALUES (41)');
-    expect((await client.receiveUntilReady()).map(({ name }) => name)).toEqual(['ErrorResponse', 'ReadyForQuery']);
-    await locked;
-    prepare('SELECT 42');
-    expect((await client.receiveUntilReady()).map(({ name }) => name)).toContain('DataRow');
-  });
+  test.each(['outside of a transaction', 'in a transaction'])(
+    'with a statement being prepared %s: its name is free again',
+    async (where) => {
+      using client = await connect();
+      if (where === 'in a transaction') {
+        await client.query('BEGIN');
+        await client.query('INSERT INTO loud VALUES (40)');
+      }
+      const prepare = (text: string) =>
+        client.send(
+          clientMessage('Parse', 's1', text, []),
+          clientMessage('Bind', '', 's1', [], [], []),
+          clientMessage('Execute', '', 0),
+          clientMessage('Sync'),
+        );
+      // Parsing waits for the table.
+      const locked = cluster.primary.query('BEGIN; LOCK notes; SELECT pg_sleep(1) /* locks notes */; ROLLBACK');
+      await running(cluster.primary, 'BEGIN; LOCK notes');
+      prepare('INSERT INTO notes VALUES (41)');
+      await terminate('INSERT INTO notes VALUES (41)');
+      expect((await client.receiveUntilReady()).map(({ name }) => name)).toEqual(['ErrorResponse', 'ReadyForQuery']);
+      await locked;
+      if (where === 'in a transaction') await client.query('ROLLBACK');
+      prepare('SELECT 42');
+      expect((await client.receiveUntilReady()).map(({ name }) => name)).toContain('DataRow');
+    },
+  );
 });
 
 describe('a replica is promoted', () => {

@@ -380,6 +380,25 @@ describe('settings', () => {
     expect((await client.query(who)).rows).toEqual([['postgres', 'postgres']]);
   });
 
+  test('that cannot be brought to a connection keep what is sent behind them from being prepared', async () => {
+    await cluster.primary.query('CREATE ROLE carol');
+    using client = await connect();
+    await client.query('SET ROLE carol');
+    // Another takes the connections back to where they were.
+    using other = await connect();
+    for (const text of ['SELECT 1', 'SELECT 1 FOR UPDATE']) await other.query(text);
+    await cluster.primary.query('DROP ROLE carol');
+    await cluster.waitForReplay();
+    client.send(parse('s', 'SELECT current_user'), sync);
+    expect(names(await client.receiveUntilReady())).toBe('ErrorResponse ReadyForQuery');
+    await cluster.primary.query('CREATE ROLE carol');
+    await cluster.waitForReplay();
+    client.send(parse('s', 'SELECT current_user'), bind('s'), execute, sync);
+    expect(resultOf(await client.receiveUntilReady()).rows).toEqual([['carol']]);
+    await client.query('RESET ROLE');
+    await cluster.primary.query('DROP ROLE carol');
+  });
+
   test('that a function has reset are reset for the session, on every connection', async () => {
     using client = await connect();
     await client.query('SET search_path = pg_catalog, public');
@@ -429,6 +448,23 @@ describe('a transaction', () => {
     expect(client.status).toBe('E');
     await client.query('ROLLBACK');
     expect((await client.query('SELECT 1')).rows).toEqual([['1']]);
+  });
+
+  test('whose connection was lost prepares nothing: the names are free again', async () => {
+    using client = await connect();
+    client.send(parse('kept', 'SELECT 1'), sync);
+    await client.receiveUntilReady();
+    await client.query('BEGIN');
+    await client.query('INSERT INTO notes VALUES (9)');
+    await cluster.primary.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'`);
+    await expectWholePools(pgweir, cluster);
+    for (let round = 0; round < 2; round++) {
+      client.send(clientMessage('Close', 'S', 'kept'), parse('new', 'SELECT 2'), sync);
+      expect(names(await client.receiveUntilReady())).toBe('ErrorResponse ReadyForQuery');
+    }
+    await client.query('ROLLBACK');
+    client.send(parse('new', 'SELECT 2'), bind('new'), execute, bind('kept'), execute, sync);
+    expect(resultOf(await client.receiveUntilReady()).rows).toEqual([['2'], ['1']]);
   });
 
   test('that was declared read-only and left something on the replica hinders no write', async () => {
