@@ -372,6 +372,8 @@ class House implements App {
         catalogs.refresh(database);
         this.#membership?.catalogChanged(database);
       },
+      settingCode: () => catalogs.settingCodeOf(database),
+      learnsSettingCode: () => catalogs.learnsSettingCode(database),
     };
   }
 

@@ -38,14 +38,21 @@ export function readResidue(row: readonly (string | null)[]): ResidueAnswer | nu
 }
 
 /**
- * All settings that were changed in this session, as (name, value). Costs PostgreSQL about a millisecond. Role and session
- * user are hidden from pg_settings, and so are placeholders of extensions that are not loaded: those a function sets without
- * the session knowing their names stay unseen.
+ * All settings that were changed in this session, as (name, value), and those of the `candidates` that exist. Costs PostgreSQL
+ * about a millisecond. Role and session user are hidden from pg_settings, and so are settings with a name of their own, as
+ * long as no library has claimed it (placeholders, guc.c): of these it only says whether it has one when it is asked by name.
  */
-export const CHANGED_SETTINGS_QUERY = `SELECT name, pg_catalog.current_setting(name, true) FROM pg_catalog.pg_settings
+export function changedSettingsQuery(candidates: Iterable<string>): string {
+  const names = [...candidates].map(quoteLiteral).join(', ');
+  return `WITH known AS MATERIALIZED (SELECT name, source FROM pg_catalog.pg_settings)
+ SELECT name, pg_catalog.current_setting(name, true) FROM known
  WHERE source = 'session' AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable', 'seed')
  UNION ALL SELECT 'role', pg_catalog.current_setting('role')
- UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text`;
+ UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text
+ UNION ALL SELECT name, value
+ FROM (SELECT name, pg_catalog.current_setting(name, true) AS value FROM pg_catalog.unnest(ARRAY[${names}]::pg_catalog.text[]) AS name) AS candidate
+ WHERE value IS NOT NULL AND name NOT IN (SELECT pg_catalog.lower(name) FROM known)`;
+}
 
 /** The present values of named settings, one row of as many columns; NULL for one that does not exist. */
 export function currentSettingsQuery(names: readonly string[]): string {

@@ -64,6 +64,30 @@ export interface TargetFields {
   readonly name: string;
 }
 
+/**
+ * Values of a Bind's parameters of at most `maxBytes` bytes each, in whatever format, as far as the piece goes; the first
+ * `max` of them. What makes no sense is PostgreSQL's to complain of.
+ */
+export function decodeShortValues(buffer: Buffer, start: number, end: number, maxBytes: number, max: number): string[] {
+  const values: string[] = [];
+  const portalEnd = stringEnd(buffer, start + HEADER_BYTES, end);
+  const statementEnd = portalEnd < 0 ? -1 : stringEnd(buffer, portalEnd + 1, end);
+  if (statementEnd < 0 || statementEnd + 3 > end) return values;
+  let at = statementEnd + 3 + 2 * readUint16(buffer, statementEnd + 1);
+  if (at + 2 > end) return values;
+  let left = readUint16(buffer, at);
+  at += 2;
+  while (left-- > 0 && at + 4 <= end && values.length < max) {
+    const bytes = readInt32(buffer, at);
+    at += 4;
+    if (bytes < 0) continue;
+    if (at + bytes > end) break;
+    if (bytes <= maxBytes) values.push(textOf(buffer, at, at + bytes));
+    at += bytes;
+  }
+  return values;
+}
+
 /** What a Describe is about. */
 export function decodeDescribe(buffer: Buffer, start: number, end: number): TargetFields {
   return targetFields(buffer, start, end, 'DESCRIBE');

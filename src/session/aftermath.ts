@@ -1,11 +1,15 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import { type Answer, Question } from '../backend/question.ts';
-import { CHANGED_SETTINGS_QUERY, currentSettingsQuery, RESIDUE_QUERY, readResidue } from '../backend/residue.ts';
+import { changedSettingsQuery, currentSettingsQuery, RESIDUE_QUERY, readResidue } from '../backend/residue.ts';
+import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import type { Facts, StatementFacts } from '../sql/facts.ts';
+import { readSettingCode, SETTING_CODE_QUERY, type SettingCode, UNREAD_CODE } from '../sql/setting-code.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
-import type { LeasePort } from './ports.ts';
+import { CustomSettings, type Inquiry, type Maker } from './custom-settings.ts';
+import { resetsAll } from './losses.ts';
+import type { LeasePort, StatementPort } from './ports.ts';
 import type { PinReason, SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -20,6 +24,8 @@ export class Aftermath {
   readonly #state: SessionState;
   readonly #measures: Measures;
   readonly #clock: Clock;
+  readonly #statements: StatementPort;
+  readonly #custom = new CustomSettings();
   /** Settings to ask for by name. */
   readonly #touched = new Set<string>();
   #askResidue = false;
@@ -34,8 +40,9 @@ export class Aftermath {
   /** When the session last looked at what its process has counted (ms of the clock). */
   #lookedAtCountersMs = 0;
 
-  constructor(state: SessionState, measures: Measures, clock: Clock) {
+  constructor(state: SessionState, statements: StatementPort, measures: Measures, clock: Clock) {
     this.#state = state;
+    this.#statements = statements;
     this.#measures = measures;
     this.#clock = clock;
   }
@@ -53,6 +60,7 @@ export class Aftermath {
     const lost = this.#open > 0 || this.#mayHoldLock || (this.due && !inTransaction);
     this.#open = 0;
     this.#touched.clear();
+    this.#custom.forget();
     this.#askAllSettings = false;
     this.#askResidue = false;
     this.#mayHoldLock = false;
@@ -98,7 +106,14 @@ export class Aftermath {
     // Outside a transaction no portal waits to be run later.
     if (outside && !work.ran) return;
     const only = work.onlyStatement;
+    if (this.#state.pins.has('unnamed setting') && !failed && isLoneReset(work)) {
+      const outsideBlock = connection.status === TRANSACTION_STATUS.idle && this.#state.transaction === 'idle';
+      if (outsideBlock) this.#unpin('unnamed setting');
+    }
     if (only !== null && outside && this.#simple(only, connection, failed)) return;
+    // A procedure may have committed before it failed.
+    const undone = failed && outside && only !== null && work.facts[0]?.reason !== 'procedure or code block';
+    if (work.said !== null && !undone) this.#custom.add(work.said);
     // A lone statement that failed has not dropped any statement of the session; of several, one may have before.
     const dropped = work.ran && !(failed && only !== null) ? connection : null;
     for (const facts of work.facts) {
@@ -129,11 +144,14 @@ export class Aftermath {
       if (--this.#open === 0) done();
     };
     if (all)
-      Question.ask(
-        connection,
-        CHANGED_SETTINGS_QUERY,
-        answered((answer) => this.#readAll(answer, connection)),
-      );
+      this.#withCode(connection, (code) => {
+        const inquiry = this.#custom.take(code);
+        Question.ask(
+          connection,
+          changedSettingsQuery(inquiry.candidates),
+          answered((answer) => this.#readAll(answer, connection, inquiry)),
+        );
+      });
     if (names.length > 0) {
       Question.ask(
         connection,
@@ -147,6 +165,27 @@ export class Aftermath {
         RESIDUE_QUERY,
         answered((answer) => this.#readResidue(answer, connection)),
       );
+  }
+
+  /** What ran last was rolled back with its transaction. */
+  rolledBack(): void {
+    this.#custom.forget();
+  }
+
+  /** Finds out, if nobody has, what functions there are that set settings with a name of their own. */
+  #withCode(connection: BackendConnection, go: (code: SettingCode) => void): void {
+    const known = this.#statements.settingCode();
+    if (known !== null) {
+      go(known);
+      return;
+    }
+    const learn = this.#statements.learnsSettingCode();
+    Question.ask(connection, SETTING_CODE_QUERY, (answer, status) => {
+      if (status === 0) return;
+      const code = answer === null ? null : readSettingCode(answer);
+      if (code !== null) learn(code);
+      go(code ?? UNREAD_CODE);
+    });
   }
 
   /**
@@ -304,7 +343,7 @@ export class Aftermath {
     return true;
   }
 
-  #readAll(answer: Answer, connection: BackendConnection): boolean {
+  #readAll(answer: Answer, connection: BackendConnection, { candidates, makers }: Inquiry): boolean {
     if (answer === null) return false;
     const changedOnes = new Set<string>();
     for (const [name, value] of answer) {
@@ -312,8 +351,12 @@ export class Aftermath {
       const lower = name.toLowerCase();
       changedOnes.add(lower);
       const unset = lower === 'session_authorization' && !connection.settings.entries.has(lower);
-      if (!unset) this.#learn(lower, value, connection);
+      // That the process has heard of the name before: others may have used it there.
+      const isEmpty = value === '' && candidates.has(lower) && !this.#state.settings.entries.has(lower);
+      if (!unset && !isEmpty) this.#learn(lower, value, connection);
     }
+    const spokenOf = ({ named, words }: Maker) => [...changedOnes].some((name) => named.has(name) || words.has(name));
+    if (!makers.every(spokenOf)) this.#pin('unnamed setting');
     // What is not among them any more was reset. Of the settings of extensions that are not loaded nothing is said.
     for (const [name, value] of connection.settings.entries) {
       const isKnown = !name.includes('.') && value !== connection.loginSettings.entries.get(name);
@@ -379,7 +422,12 @@ export class Aftermath {
 }
 
 /** No question tells whether they are still there. */
-const NOT_ASKED_FOR: ReadonlySet<PinReason> = new Set(['process state', 'activity counters', 'sequence value']);
+const NOT_ASKED_FOR: ReadonlySet<PinReason> = new Set([
+  'process state',
+  'activity counters',
+  'sequence value',
+  'unnamed setting',
+]);
 
 /** Counts are in the views this long after, at the latest. Source: PGSTAT_MAX_INTERVAL, pgstat.c. */
 const COUNTERS_WATCHED_MS = 60_000;
@@ -388,6 +436,11 @@ const COUNTERS_WATCHED_MS = 60_000;
 function mayAdvanceSequence({ effect, reason, residue }: Facts): boolean {
   if (effect === 'read') return false;
   return reason === 'data modification' || residue.has('sequence value') || residue.has('unknown');
+}
+
+/** RESET ALL or DISCARD ALL. */
+function isLoneReset(work: Work): boolean {
+  return work.ran && work.onlyStatement !== null && work.facts.some(resetsAll);
 }
 
 const NOT_ASCII = /[\x80-\xff]/;

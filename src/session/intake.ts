@@ -6,6 +6,7 @@ import { ProtocolError } from '../protocol/protocol-error.ts';
 import { opaqueFacts } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
 import { OperationalError } from '../util/errors.ts';
+import { noteBind, noteText } from './custom-settings.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { sessionFrames } from './frames.ts';
 import type { Names } from './names.ts';
@@ -199,6 +200,7 @@ export class Intake {
     const work = open ?? this.#batch ?? new Work(kind, this.#owner.busy());
     this.#names.noteFacts(work, facts);
     work.text = text;
+    noteText(work, facts, text);
     work.complete = true;
     work.endsInQuery = work.kind === 'batch';
     if (open === null || open.retryable) work.add(message);
@@ -234,6 +236,7 @@ export class Intake {
     const work = open ?? this.#batch ?? this.#beginBatch();
     try {
       this.#names.resolve(message, work, this.#framer.last);
+      if (message.type === FRONTEND.bind) noteBind(work, message);
     } catch (error) {
       if (error instanceof OperationalError) {
         this.#batch = null;

@@ -3,6 +3,7 @@ import type { SegmentSink } from '../backend/exchange.ts';
 import type { Catalog } from '../sql/catalog.ts';
 import type { OpaqueReason } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
+import type { SettingCode } from '../sql/setting-code.ts';
 import type { View } from '../topology/view.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 
@@ -111,6 +112,10 @@ export interface StatementPort {
   learn(text: string, sqlstate: string): void;
   /** DDL passed. */
   catalogChanged(): void;
+  /** What the database's code does to settings with a name of their own; null when nobody has asked since it changed. */
+  settingCode(): SettingCode | null;
+  /** To be called before the database is asked for it; what is returned takes the answer. */
+  learnsSettingCode(): (code: SettingCode) => void;
 }
 
 export type ScanMode = 'standard' | 'unsafe strings' | 'unsafe encoding';

@@ -71,7 +71,7 @@ export class Session implements ConnectionHolder, Sharer {
     const ofClient = new SessionStatements(parts.registry, limits.statementsPerClient);
     const state = new SessionState(mode, ofClient, options.baseSettings);
     state.lastPrimaryMs = options.origin.lastPrimaryMs;
-    const aftermath = new Aftermath(state, measures, clock);
+    const aftermath = new Aftermath(state, statements, measures, clock);
     const names = new Names(state, statements, aftermath, reported);
     const router = new Router(state, { policy, own, clock, random, scanMode: () => names.scanMode() });
     const replies = new Replies(state, client, this.#replied(), measures, limits.heldReplyBytes);
@@ -478,6 +478,14 @@ export class Session implements ConnectionHolder, Sharer {
     this.#account(work, now, failed);
     if (work.retryable) this.#learnSpeed(work, now, failed);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
+    if (
+      idle &&
+      state.transaction !== 'idle' &&
+      work.onlyStatement !== null &&
+      (state.transaction === 'failed' || rollsBack(work))
+    ) {
+      this.#aftermath.rolledBack();
+    }
     if (idle && this.#own.followsTransaction) {
       this.#own.transactionEnded(!failed && state.transaction !== 'failed' && !rollsBack(work));
     }

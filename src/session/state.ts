@@ -19,10 +19,11 @@ export type TransactionState = 'idle' | 'deferred' | 'open' | 'failed';
 /**
  * Why a session keeps its connection between transactions. `activity counters`: it looks at what PostgreSQL counts (pg_stat_*
  * views), which is counted process by process, so that its own activity would be missing. `sequence value`: clients like it
- * ask for currval() and lastval(); of all reasons it alone does not keep reads from replicas. `process state` is what can neither be asked for nor taken away
+ * ask for currval() and lastval(); of all reasons it alone does not keep reads from replicas. `unnamed setting`: a function may
+ * have made up the name of a setting, so that nobody can ask for it. `process state` is what can neither be asked for nor taken away
  * (LOAD, setseed, replication origins): it lasts until the client leaves, and then the connection is closed.
  */
-export type PinReason = Residue | 'sequence value' | 'activity counters' | 'state unknown' | 'process state';
+export type PinReason = Residue | 'sequence value' | 'activity counters' | 'unnamed setting' | 'state unknown' | 'process state';
 
 export type ListenMode = 'split' | 'read-only';
 

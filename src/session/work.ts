@@ -1,6 +1,7 @@
 import type { Guard } from '../backend/exchange.ts';
 import type { Route } from '../routing/route.ts';
 import type { Facts } from '../sql/facts.ts';
+import type { Said } from './custom-settings.ts';
 import type { PreparedStatement, SessionStatement, UnnamedChange } from './prepared-statements.ts';
 import type { DeferredTransaction } from './state.ts';
 
@@ -54,6 +55,8 @@ export class Work {
   executes = 0;
   /** Text of its statement, of the last where there are several. */
   text = '';
+  /** What those say that may change settings of any name; null when there are none. */
+  said: Said | null = null;
   /** How many of them were considered for the transaction that will be open behind the work. */
   factsCounted = 0;
   /** The statement that `facts` were last taken of. */

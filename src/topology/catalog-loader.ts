@@ -1,6 +1,7 @@
 import { connectPg, type PgClientOptions } from '../backend/pg-client.ts';
 import { type Catalog, unloadedCatalog } from '../sql/catalog.ts';
 import { catalogFromRows } from '../sql/catalog-rows.ts';
+import type { SettingCode } from '../sql/setting-code.ts';
 import { assert } from '../util/assert.ts';
 import type { Clock, Timer } from '../util/clock.ts';
 import type { LogFields, LogLevel, Telemetry } from '../util/telemetry.ts';
@@ -57,6 +58,10 @@ interface Entry {
   /** What was read last, and by what it would be recognised. */
   loaded: { readonly catalog: Catalog; readonly fingerprint: string } | null;
   loading: boolean;
+  /** What sessions have found out about its code since it changed last. */
+  settingCode: SettingCode | null;
+  /** Changes so far. */
+  changes: number;
   /** DDL passed while it was being loaded: the load may have missed it. */
   outdated: boolean;
   dueAtMs: number;
@@ -97,9 +102,24 @@ export class CatalogLoader {
   refresh(database: string): void {
     const entry = this.#entries.get(database) ?? this.#enter(database);
     const { loaded } = entry;
+    this.#codeChanged(entry);
     if (loaded !== null && entry.catalog === loaded.catalog) entry.catalog = this.#distrusted(loaded.catalog);
     entry.outdated = entry.loading;
     this.#lookSoon(entry);
+  }
+
+  /** What the code in the database does to settings; null when nobody has asked since it changed. */
+  settingCodeOf(database: string): SettingCode | null {
+    return this.#entries.get(database)?.settingCode ?? null;
+  }
+
+  /** To be called before the database is asked for it; what is returned takes the answer, which counts until DDL passes. */
+  learnsSettingCode(database: string): (code: SettingCode) => void {
+    const entry = this.#entries.get(database) ?? this.#enter(database);
+    const { changes } = entry;
+    return (code) => {
+      if (entry.changes === changes) entry.settingCode = code;
+    };
   }
 
   close(): void {
@@ -114,6 +134,8 @@ export class CatalogLoader {
       database,
       catalog: unloadedCatalog,
       loaded: null,
+      settingCode: null,
+      changes: 0,
       loading: false,
       outdated: false,
       dueAtMs: Infinity,
@@ -133,6 +155,11 @@ export class CatalogLoader {
       if (oldest === null || entry.lastAskedMs < oldest.lastAskedMs) oldest = entry;
     }
     if (oldest !== null) this.#entries.delete(oldest.database);
+  }
+
+  #codeChanged(entry: Entry): void {
+    entry.settingCode = null;
+    entry.changes++;
   }
 
   #distrusted(catalog: Catalog): Catalog {
@@ -204,6 +231,7 @@ export class CatalogLoader {
       if (read !== null) {
         const catalog = catalogFromRows({ database: entry.database, version: ++this.#version }, read.rows);
         entry.loaded = { catalog, fingerprint: read.fingerprint };
+        this.#codeChanged(entry);
       }
       if (entry.loaded !== null) entry.catalog = entry.outdated ? this.#distrusted(entry.loaded.catalog) : entry.loaded.catalog;
       if (entry.failures > 0) this.#log('info', 'catalog_loaded', entry);

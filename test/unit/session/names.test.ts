@@ -22,7 +22,7 @@ const port = {
 function session() {
   const registry = new StatementRegistry(100_000);
   const state = new SessionState('split', new SessionStatements(registry, 100), SettingsSet.empty);
-  const names = new Names(state, port, new Aftermath(state, new Measures(), new ManualClock()), new Map());
+  const names = new Names(state, port, new Aftermath(state, port, new Measures(), new ManualClock()), new Map());
   /** A work that is under way. */
   const send = (...messages: readonly Buffer[]): Work => {
     const work = new Work('batch', 0);
