@@ -82,6 +82,8 @@ export class PresentStatement {
   shape: string | null = null;
   /** Number and OIDs of the types of its parameters, as PostgreSQL described them. Null: not known. */
   types: string | null;
+  /** How many clients had prepared it when the connection did. */
+  preparedFor = 0;
 
   constructor(name: Buffer, types: string | null = null) {
     this.name = name;

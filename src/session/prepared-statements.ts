@@ -17,6 +17,8 @@ export class PreparedStatement {
   readonly types: Buffer;
   readonly key: string;
   users = 0;
+  /** Times that clients have given it a name. */
+  defined = 0;
   /** The shape of result that a client was told last: nearly always the same for all of them. */
   #shape: string | null = null;
   #types: string | null = null;
@@ -112,6 +114,8 @@ export class StatementRegistry {
 export class SessionStatement {
   readonly statement: PreparedStatement;
   readonly named: boolean;
+  /** How many had given the statement a name by then. */
+  readonly number: number;
   /**
    * The shape of its result (`result-shape.ts`) that the client was told: by that it may read the rows of every later
    * execution, on whatever connection. Null when it was told none.
@@ -126,6 +130,7 @@ export class SessionStatement {
   constructor(statement: PreparedStatement, named: boolean) {
     this.statement = statement;
     this.named = named;
+    this.number = ++statement.defined;
   }
 }
 

@@ -84,15 +84,10 @@ export class Recovery {
   again(work: Work): boolean {
     const { state, statements, aftermath } = this.#parts;
     const cause = work.retryCause;
-    if (cause === STALE_PLAN) {
-      for (const { statement } of work.messages) {
-        const connection = state.active ?? state.shared?.connection;
-        if (statement !== null) connection?.retireStatement(statement.id, statement.backendName);
-      }
-    } else if (cause !== null && REFUSED_BY_STANDBY.has(cause)) {
+    if (cause !== null && REFUSED_BY_STANDBY.has(cause)) {
       work.primaryOnly = true;
       for (const text of work.texts()) statements.learn(text, cause);
-    } else if (cause !== null) work.failedOn.push(work.backend);
+    } else if (cause !== null && cause !== STALE_PLAN) work.failedOn.push(work.backend);
     // One that stood behind the failing one has run, and may have left something.
     if (state.active !== null) aftermath.note(work, state.active, true, false);
     if (work.optimistic) work.primaryOnly = true;

@@ -1,10 +1,11 @@
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
 import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
-import { FRONTEND, TRANSACTION_STATUS } from '../protocol/codes.ts';
+import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields } from '../protocol/error-response.ts';
 import type { Measures } from '../util/measures.ts';
 import { resetsOne, resetsSetting } from './losses.ts';
 import type { ClientPort } from './ports.ts';
+import { retirePlans } from './stale-plans.ts';
 import type { SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -76,9 +77,12 @@ export class Replies implements SegmentSink {
     if (work.copied) work.ended = isFatalViolation(slice, start, end);
     // An error of ours is the answer.
     if (segment.mode === 'refused') return;
-    if (work.streamed || !(work.autocommit || work.optimistic)) return;
     const { sqlstate, routine } = decodeErrorFields(slice, start, end);
-    const cause = this.#retryCause(work, sqlstate, routine);
+    const connection = this.#state.active ?? this.#state.shared?.connection ?? null;
+    const isStale = sqlstate === '0A000' && routine === 'RevalidateCachedQuery' && connection !== null;
+    const fitsAnew = isStale && retirePlans(work, connection, segment);
+    if (work.streamed || !(work.autocommit || work.optimistic)) return;
+    const cause = isStale ? staleCause(work, fitsAnew) : this.#retryCause(work, sqlstate);
     const behind = this.#state.works.slice(1);
     // What is pipelined behind it must be answered after it, so all of it is run again, or none. It may have run already:
     // what it would have changed for the one before must not be.
@@ -173,23 +177,19 @@ export class Replies implements SegmentSink {
     work.heldBytes += end - start;
   }
 
-  /** Whether and why the work may be run again after this error. Sources: DESIGN of a hot standby's refusals; plancache.c. */
-  #retryCause(work: Work, sqlstate: string | undefined, routine: string | undefined): string | null {
-    if (sqlstate === undefined || work.messages.length === 0) return null;
-    if (sqlstate === '0A000' && routine === 'RevalidateCachedQuery') {
-      // The plan may be older than what the client was told: prepared anew, it is compared with that (`sender.ts`). From one
-      // that was told nothing, and does not ask, rows of another shape would be hidden.
-      const knows = work.messages.some(
-        ({ type, definition }) => type === FRONTEND.describe || typeof definition?.told === 'string',
-      );
-      return knows && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
-    }
-    if (work.attempts >= MAX_ATTEMPTS) return null;
+  /** Whether and why the work may be run again after this error. Source: DESIGN of a hot standby's refusals. */
+  #retryCause(work: Work, sqlstate: string | undefined): string | null {
+    if (sqlstate === undefined || work.messages.length === 0 || work.attempts >= MAX_ATTEMPTS) return null;
     if (work.retryable && ENDS_CONNECTION.has(sqlstate)) return sqlstate;
     if (work.retryable && !this.#state.activeIsPrimary && CONFLICT.has(sqlstate)) return sqlstate;
     // A read-only listener has no other place: there the refusal is the answer.
     return work.refusable && this.#state.mode === 'split' && REFUSED_BY_STANDBY.has(sqlstate) ? sqlstate : null;
   }
+}
+
+/** Whether a work that met a stale plan is run again: with a new plan it fits, or is compared. Source: plancache.c. */
+function staleCause(work: Work, fitsAnew: boolean): string | null {
+  return fitsAnew && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
 }
 
 /** Cause of a retry: a prepared statement's result type has changed since it was planned. */

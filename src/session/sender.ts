@@ -178,14 +178,14 @@ export class Sender {
       connection.write(close, 0, close.length);
       return;
     } else if (message.name === '') {
-      connection.setUnnamed(statement.id, segment);
+      connection.setUnnamed(statement.id, segment).preparedFor = statement.defined;
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
     } else if (work.autocommit && connection.statement(statement.id, segment) !== null) {
       connection.step(segment, new NameStep(work, message, PARSE_COMPLETE));
       return;
     } else {
       // In a transaction that may have failed, only PostgreSQL knows whether it will be prepared.
-      this.#makeRoom(connection, segment, statement);
+      this.#makeRoom(connection, segment, statement).preparedFor = statement.defined;
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: true }, message));
       const { head, restStart } = rewriteParse(message, statement.backendName);
       connection.write(head, 0, head.length);
@@ -289,6 +289,7 @@ export class Sender {
     const present = unnamed
       ? connection.setUnnamed(statement.id, segment, types)
       : this.#makeRoom(connection, segment, statement, types);
+    present.preparedFor = statement.defined;
     connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
     const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'), types);
     connection.write(parse, 0, parse.length);

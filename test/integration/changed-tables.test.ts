@@ -371,6 +371,70 @@ describe('a statement that was described before its table was changed', () => {
   });
 });
 
+describe.each([
+  ['read', 'SELECT * FROM tea'],
+  ['write', 'UPDATE tea SET name = name RETURNING *'],
+])('a %s that is never described, of two clients', (kind, text) => {
+  const ADD = 'ALTER TABLE tea ADD COLUMN extra int';
+  const run = [bind('s'), execute, sync];
+  const prepare = [parse('s', text), sync];
+  const prepareAnew = [clientMessage('Close', 'S', 's'), parse('s', text), sync];
+
+  async function connectBoth(to: Pgweir): Promise<[WireClient, WireClient]> {
+    const clients = await Promise.all([connect(to), connect(to)]);
+    for (const client of clients) await ask(client, ...prepare);
+    for (const client of clients) expect(rowsOf(await ask(client, ...run)).length).toBe(2);
+    return clients;
+  }
+
+  test('is refused until each prepares it anew, as by PostgreSQL', async () => {
+    for (const pgweir of [one, many]) {
+      await changeTable(
+        "DROP TABLE tea; CREATE TABLE tea (id int, name text); INSERT INTO tea VALUES (1, 'green'), (2, 'black')",
+      );
+      const [first, second] = await connectBoth(pgweir);
+      using _first = first;
+      using _second = second;
+      await changeTable(ADD);
+      for (let round = 0; round < 3; round++) expectChanged(await ask(first, ...run));
+      await ask(first, ...prepareAnew);
+      for (let round = 0; round < 3; round++) expect(rowsOf(await ask(first, ...run))[0]).toEqual(['1', 'green', null]);
+    }
+  });
+
+  test('is run for who prepares it after the change, wherever an old plan is', async () => {
+    for (const pgweir of [one, many]) {
+      await changeTable(
+        "DROP TABLE tea; CREATE TABLE tea (id int, name text); INSERT INTO tea VALUES (1, 'green'), (2, 'black')",
+      );
+      const [first, second] = await connectBoth(pgweir);
+      using _first = first;
+      using _second = second;
+      await changeTable(ADD);
+      using fresh = await connect(pgweir);
+      await ask(fresh, ...prepare);
+      for (let round = 0; round < 3; round++) expect(rowsOf(await ask(fresh, ...run))[0]).toEqual(['1', 'green', null]);
+    }
+  });
+
+  test('is refused in a transaction, and run in the next when it was prepared anew', async () => {
+    const [first, second] = await connectBoth(one);
+    using _first = first;
+    using _second = second;
+    await changeTable(ADD);
+    const begin = 'BEGIN; SELECT 1 FOR UPDATE';
+    await ask(first, query(begin));
+    const refused = await ask(first, ...run);
+    await ask(first, query('ROLLBACK'));
+    // Of the read, the primary has no plan.
+    if (kind === 'write') expectChanged(refused);
+    await ask(first, ...prepareAnew);
+    await ask(first, query(begin));
+    for (let round = 0; round < 2; round++) expect(rowsOf(await ask(first, ...run))[0]).toEqual(['1', 'green', null]);
+    await ask(first, query('ROLLBACK'));
+  });
+});
+
 test('while tables change, many clients at once read only what they were told', async () => {
   let changing = true;
   let refused = 0;
