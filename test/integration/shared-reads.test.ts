@@ -7,7 +7,10 @@ import { clientMessage } from '../support/transcript.ts';
 import { connectPg, expectWholePools, ReadLoad, until } from '../support/weather.ts';
 import { WireClient } from '../support/wire-client.ts';
 
-/** Reads of many clients that are pipelined over few connections: nobody's suffers for a neighbour. */
+/**
+ * Reads of many clients that are pipelined over few connections, under load: nobody's suffers for a neighbour. What may go wrong
+ * with one of them is brought about on purpose in `shared-neighbours.test.ts`.
+ */
 let cluster: Cluster;
 let pgweir: Pgweir;
 let load: ReadLoad;
@@ -15,9 +18,7 @@ let load: ReadLoad;
 beforeAll(async () => {
   cluster = await startCluster({ replicas: 1 });
   await cluster.primary.query(`
-    CREATE FUNCTION naps(ms int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN PERFORM pg_sleep(ms / 1000.0); RETURN ms; END';
-    CREATE FUNCTION writes_if(it bool) RETURNS int LANGUAGE plpgsql STABLE AS
-      'BEGIN IF it THEN PERFORM txid_current(); END IF; RETURN 1; END'`);
+    CREATE FUNCTION naps(ms int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN PERFORM pg_sleep(ms / 1000.0); RETURN ms; END'`);
   await cluster.waitForReplay();
   pgweir = await startPgweir(cluster);
   load = await ReadLoad.start(pgweir.port, 12);
@@ -35,7 +36,6 @@ afterEach(() => {
 });
 
 const shared = () => pgweir.metric('pgweir_shared_reads_total');
-const unshared = () => pgweir.metricSum('pgweir_unshared_total');
 
 /** Waits until reads are shared. */
 async function sharing(): Promise<void> {
@@ -107,7 +107,6 @@ describe('who holds up the others is left alone', () => {
     await withClients(1, async ([client]) => {
       if (client === undefined) return;
       await proven(client, 'SELECT naps(0)');
-      const before = await unshared();
       let over = false;
       const slow = client.query('SELECT naps(3000) AS ms').then(({ rows }) => {
         over = true;
@@ -116,7 +115,6 @@ describe('who holds up the others is left alone', () => {
       await load.everySession();
       expect(over).toBe(false);
       expect(await slow).toBe(3000);
-      await until('sharing to be given up or never begun', async () => (await unshared()) >= before);
     });
     await sharing();
   });
@@ -197,14 +195,6 @@ describe('losses', () => {
       client[Symbol.dispose]();
     }
     await load.everySession();
-  });
-
-  test('what the standby turns out to refuse is run on the primary', async () => {
-    await withClients(2, async ([client]) => {
-      if (client === undefined) return;
-      await proven(client, 'SELECT writes_if(false)');
-      expect((await client.query('SELECT writes_if(true) AS one')).rows[0].one).toBe(1);
-    });
   });
 });
 
