@@ -16,12 +16,16 @@ import { printTranscript } from '../support/transcript.ts';
 
 /**
  * The same bytes to PostgreSQL and through pgweir, the same replies, byte for byte but for process ids, keys and OIDs of
- * objects that were made on the way.
+ * objects that were made on the way. `DIFFERENTIAL_CONFIG` is more of pgweir's configuration, such as
+ * `routing: { transactions: optimistic }` or `pool: { mode: session }`.
  */
 let sides: Differential;
 
+/** For hunting: another configuration, another seed, more scripts. What is found belongs into `conversations/found.ts`. */
+const { DIFFERENTIAL_CONFIG = '', DIFFERENTIAL_SEED = '20261120', DIFFERENTIAL_RUNS = '120' } = process.env;
+
 beforeAll(async () => {
-  sides = await Differential.start({ timeoutMs: 10_000 });
+  sides = await Differential.start({ timeoutMs: 10_000, config: DIFFERENTIAL_CONFIG });
 });
 
 afterAll(() => sides?.[Symbol.asyncDispose]());
@@ -59,9 +63,6 @@ describe('where pgweir says something else, nothing is lost by it', () => {
     }
   });
 });
-
-/** For hunting: another seed, more scripts. What is found belongs into `conversations/found.ts`. */
-const { DIFFERENTIAL_SEED = '20261120', DIFFERENTIAL_RUNS = '120' } = process.env;
 
 test(`scripts by chance, seed ${DIFFERENTIAL_SEED}`, { timeout: 120_000 + 1_000 * Number(DIFFERENTIAL_RUNS) }, async () => {
   const manners = fc.oneof(

@@ -1,10 +1,11 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { expect } from 'vitest';
 import { type Cluster, startCluster } from './cluster.ts';
 import type { Conversation } from './conversation.ts';
 import { Interleaving } from './interleaving.ts';
 import { type Pgweir, startPgweir } from './pgweir.ts';
 import { type Manner, play } from './player.ts';
+import { connectPg } from './weather.ts';
 
 export interface DifferentialOptions {
   /** Bound on every wait for a reply. */
@@ -14,6 +15,11 @@ export interface DifferentialOptions {
   readonly rows?: string;
   /** More of pgweir's configuration. */
   readonly config?: string;
+  /**
+   * Whether other work is always under way, so that quick reads are shared. Then there is one replica only, and the pools are
+   * looked at when it has ended: shared connections are kept for a while.
+   */
+  readonly busy?: boolean;
 }
 
 /** A cluster, pgweir in front of it, and what is needed to play a conversation to each from the same beginning. */
@@ -24,6 +30,8 @@ export class Differential implements AsyncDisposable {
   readonly #watchers: readonly pg.Client[];
   readonly #timeoutMs: number;
   readonly #rows: string;
+  /** Clients of pgweir, each in a transaction on the replica. */
+  #others: readonly pg.Client[] = [];
 
   private constructor(cluster: Cluster, pgweir: Pgweir, watchers: readonly pg.Client[], timeoutMs: number, rows: string) {
     this.#cluster = cluster;
@@ -33,16 +41,17 @@ export class Differential implements AsyncDisposable {
     this.#rows = rows;
   }
 
-  static async start({ timeoutMs, schema = SCHEMA, rows = ROWS, config = '' }: DifferentialOptions): Promise<Differential> {
-    const cluster = await startCluster({ replicas: 2, settings: { max_prepared_transactions: '5' } });
+  static async start(options: DifferentialOptions): Promise<Differential> {
+    const { timeoutMs, schema = SCHEMA, rows = ROWS, config = '', busy = false } = options;
+    const cluster = await startCluster({ replicas: busy ? 1 : 2, settings: { max_prepared_transactions: '5' } });
     await cluster.primary.query(schema);
     await cluster.waitForReplay();
     const pgweir = await startPgweir(cluster, config);
-    const watchers = cluster.nodes.map(
-      ({ port }) => new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' }),
-    );
-    for (const watcher of watchers) await watcher.connect();
-    return new Differential(cluster, pgweir, watchers, timeoutMs, rows);
+    const watchers = await Promise.all(cluster.nodes.map(({ port }) => connectPg(port)));
+    const sides = new Differential(cluster, pgweir, watchers, timeoutMs, rows);
+    if (busy) sides.#others = await Promise.all([1, 2].map(() => connectPg(pgweir.port)));
+    for (const other of sides.#others) await other.query('BEGIN READ ONLY; SELECT 1');
+    return sides;
   }
 
   /** What PostgreSQL says. */
@@ -55,7 +64,7 @@ export class Differential implements AsyncDisposable {
   async through(told: Conversation, manner: Manner): Promise<string[]> {
     await this.#begin();
     const lines = await play(told, { ...this.#stage, host: this.#pgweir.host, port: this.#pgweir.port }, manner);
-    await this.#expectWhole();
+    if (this.#others.length === 0) await this.#expectWhole();
     return lines;
   }
 
@@ -76,13 +85,21 @@ export class Differential implements AsyncDisposable {
     return heard;
   }
 
+  /** The other work ends, and pgweir has kept nothing. */
+  async calmDown(): Promise<void> {
+    const others = this.#others;
+    this.#others = [];
+    for (const other of others) await other.end();
+    await this.#expectWhole();
+  }
+
   /** Value of a metric of pgweir, by its whole name with labels. */
   metric(name: string): Promise<number> {
     return this.#pgweir.metric(name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#watchers.map((watcher) => watcher.end()));
+    await Promise.all([...this.#watchers, ...this.#others].map((client) => client.end()));
     await this.#pgweir[Symbol.asyncDispose]();
     await this.#cluster[Symbol.asyncDispose]();
   }
