@@ -231,17 +231,25 @@ export class Dispatcher {
       return;
     }
     // The lease is still held, for replies or for questions of ours, but the session is between transactions.
-    const route = this.#router.intent(work);
-    const staysOnPrimary = state.activeIsPrimary && (route.target === 'primary' || state.works.length > 0);
-    const staysOnReplica =
-      !state.activeIsPrimary && route.target === 'replica' && this.#router.mayRead(this.#topology.view(), active.backend);
-    if (!staysOnPrimary && !staysOnReplica) {
+    const route = this.#goesOnAt(active.backend, work);
+    if (route === null) {
       this.#stall(work);
       return;
     }
-    // A pipeline that is under way on the primary goes on there: waiting to move would cost a round trip.
-    work.route = staysOnPrimary && route.target === 'replica' ? routeTo('primary', 'pipelined') : route;
+    work.route = route;
     this.#send(work, active);
+  }
+
+  /** How a work outside of transactions goes where the session is already; null when it does not belong there. */
+  #goesOnAt(backend: number, work: Work): Route | null {
+    const { activeIsPrimary, works } = this.#state;
+    const route = this.#router.intent(work);
+    if (!activeIsPrimary) {
+      return route.target === 'replica' && this.#router.mayRead(this.#topology.view(), backend) ? route : null;
+    }
+    if (route.target === 'primary') return route;
+    // A pipeline that is under way on the primary goes on there: waiting to move would cost a round trip.
+    return works.length > 0 ? PIPELINED : null;
   }
 
   /** The transaction was tried on a replica, and cannot go on there. */
@@ -341,9 +349,9 @@ export class Dispatcher {
     const state = this.#state;
     const { connection } = shared;
     const fits = shared.open && connection.settings === state.settings && state.works.length < MAX_SHARED_WORKS;
-    if (fits && !state.activeIsPrimary && this.#sharedCost(work) !== null) {
-      const route = this.#router.intent(work);
-      if (route.target === 'replica' && this.#router.mayRead(this.#topology.view(), connection.backend)) {
+    if (fits && this.#sharedCost(work) !== null) {
+      const route = this.#goesOnAt(connection.backend, work);
+      if (route !== null) {
         work.route = route;
         this.#sendShared(work, shared);
         return;
@@ -558,6 +566,8 @@ export class Dispatcher {
     this.#owner.workRefused(work, error);
   }
 }
+
+const PIPELINED = routeTo('primary', 'pipelined');
 
 /** Nothing goes ahead of the work, nothing behind it, and its messages are what any session could have sent. */
 function standsAlone(work: Work): boolean {

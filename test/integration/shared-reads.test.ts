@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Pgweir, startPgweir } from '../support/pgweir.ts';
+import { Relay } from '../support/relay.ts';
 import { clientMessage } from '../support/transcript.ts';
 import { connectPg, expectWholePools, ReadLoad, until } from '../support/weather.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -212,6 +213,73 @@ test('pipelines of reads and writes come back in order', async () => {
       expect(messages.find(({ name }) => name === 'DataRow')?.args[0]).toEqual([String(n)]);
     }
   }
+});
+
+describe('a pipeline of one client to a primary without replicas', () => {
+  const texts = (from: number) => Array.from({ length: 3 }, (_, n) => `SELECT ${from + n} AS alone`);
+  const asked: string[] = [];
+  let relay: Relay;
+  let alone: Pgweir;
+  let busy: pg.Client[];
+
+  beforeAll(async () => {
+    relay = await Relay.start(cluster.primary);
+    relay.rule = ({ direction, text, chunk }) => {
+      if (direction === 'to PostgreSQL' && text.includes('alone')) asked.push(text);
+      return chunk;
+    };
+    await cluster.primary.query('CREATE TABLE written (n int)');
+    alone = await startPgweir(cluster, `backends: [ "127.0.0.1:${relay.port}" ]`);
+    // Work under way, without which nothing is shared.
+    busy = await Promise.all([connectPg(alone.port), connectPg(alone.port)]);
+    for (const client of busy) await client.query('BEGIN; SELECT 1');
+  });
+
+  afterAll(async () => {
+    for (const client of busy ?? []) await client.end();
+    if (alone !== undefined) await expectWholePools(alone, cluster);
+    await alone?.[Symbol.asyncDispose]();
+    await relay?.[Symbol.asyncDispose]();
+  });
+
+  const connect = () => WireClient.connect({ host: alone.host, port: alone.port, database: 'postgres', timeoutMs: 20_000 });
+  const sharedReads = () => alone.metric('pgweir_shared_reads_total');
+
+  async function readAll(client: WireClient, from: number): Promise<void> {
+    client.send(...texts(from).map((text) => clientMessage('Query', text)));
+    for (const [n] of texts(from).entries()) {
+      const messages = await client.receiveUntilReady();
+      expect(messages.find(({ name }) => name === 'DataRow')?.args[0]).toEqual([String(from + n)]);
+    }
+  }
+
+  test('is sent at once on a shared connection', async () => {
+    using client = await connect();
+    let from = 0;
+    await until('all of it to be shared', async () => {
+      const before = await sharedReads();
+      from += 10;
+      await readAll(client, from);
+      return (await sharedReads()) === before + 3;
+    });
+    expect(asked.filter((text) => texts(from).some((one) => text.includes(one))).length).toBe(1);
+  });
+
+  test('reads what it has written in its middle', async () => {
+    using client = await connect();
+    const before = await sharedReads();
+    for (let round = 1; round <= 20; round++) {
+      const asking = ['SELECT 1 AS alone', 'SELECT 2 AS alone', 'INSERT INTO written VALUES (1)', 'SELECT count(*) FROM written'];
+      client.send(...asking.map((text) => clientMessage('Query', text)));
+      const rows: unknown[] = [];
+      for (const _text of asking) {
+        const row = (await client.receiveUntilReady()).find(({ name }) => name === 'DataRow');
+        if (row !== undefined) rows.push(row.args[0]);
+      }
+      expect(rows).toEqual([['1'], ['2'], [String(round)]]);
+    }
+    expect(await sharedReads()).toBeGreaterThan(before);
+  });
 });
 
 test('afterwards the pools are whole, and nothing is shared', async () => {
