@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/connection.ts';
+import type { LeaseWaiter, LeaseWish } from '../backend/lease.ts';
 import { assert } from '../util/assert.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { BackendPool, PooledConnection } from './backend-pool.ts';
@@ -6,18 +7,6 @@ import { cleanUp, rollBack } from './clean-up.ts';
 import type { Partition } from './partition.ts';
 import type { Waiter } from './pool.ts';
 import type { SharedConnection } from './shared-connection.ts';
-
-/** Who waits for a lease. Exactly one of the two is called, inside a turn, unless the wait is given up. */
-export interface LeaseWaiter {
-  granted(connection: BackendConnection): void;
-  refused(error: Error): void;
-}
-
-/**
- * What of a connection's past must not be: `new`, it has none; `no temporary schema`, none was made on it, which stays for
- * the life of the process. Fulfilled as far as the pool's bound allows.
- */
-export type LeaseWish = 'any' | 'no temporary schema' | 'new';
 
 /**
  * The leases of one partition over all backends: the exclusive right to a connection, returned exactly once, by `give`,

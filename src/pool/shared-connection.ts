@@ -1,18 +1,6 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
-
-/** A session with reads under way on a shared connection. */
-export interface Sharer {
-  /** The connection is lost, after `lost` of each of its segments. */
-  sharedLost(connection: BackendConnection, farewell: Buffer | null): void;
-  /** Its reads there will not be answered: they are to be run elsewhere. */
-  sharedMoved(): void;
-  /** The connection is its own now, a lease like any other; what others have asked there is swallowed. */
-  sharedBecameLease(connection: BackendConnection): void;
-  /** The connection takes bytes again. */
-  writable(): void;
-  broken(error: unknown): void;
-}
+import type { HoldUp, Sharer } from '../backend/lease.ts';
 
 /** What a shared connection tells those who keep it. */
 export interface SharedConnectionOwner {
@@ -21,7 +9,7 @@ export interface SharedConnectionOwner {
   lost(shared: SharedConnection): void;
 }
 
-export type UnsharedCause = 'slow read' | 'long reply' | 'slow client' | 'cancel' | 'idle' | 'wanted';
+export type UnsharedCause = HoldUp | 'slow read' | 'idle' | 'wanted';
 
 /** A stuck head is left alone with its connection after this many ticks without an answer. */
 const STUCK_TICKS = 3;

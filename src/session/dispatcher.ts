@@ -1,5 +1,6 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
+import type { LeaseWaiter, Sharer } from '../backend/lease.ts';
 import { Question } from '../backend/question.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
 import { OPTIMISTIC_TRANSACTION } from '../routing/decide.ts';
@@ -13,7 +14,7 @@ import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './ex
 import { wishFor } from './lease-wish.ts';
 import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, HAS_QUERIED, leaveReplica, mayStayOnReplica } from './optimism.ts';
-import type { LeasePort, LeaseWaiter, SharedPort, Sharer, TopologyPort } from './ports.ts';
+import type { LeasePort, SharedPort, TopologyPort } from './ports.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
 import type { ShapeSpeeds } from './shape-speeds.ts';

@@ -1,11 +1,11 @@
+import type { LeaseWish } from '../backend/lease.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
-import type { LeaseWish } from './ports.ts';
 import type { Work } from './work.ts';
 
 /**
  * What the work, sent under these settings, would notice of others who had the connection before: the counts of their
- * activity, that a library is loaded, and that a temporary schema was made (current_schema() names it then, and PREPARE TRANSACTION refuses to go on
- * only where it is made).
+ * activity, that a library is loaded, and that a temporary schema was made (current_schema() names it then, and PREPARE
+ * TRANSACTION refuses to go on only where it is made).
  */
 export function wishFor(work: Work, settings: SettingsSet, primary: boolean): LeaseWish {
   if (work.wantsNew) return 'new';

@@ -1,5 +1,6 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import type { SegmentSink } from '../backend/exchange.ts';
+import type { HoldUp, LeaseWaiter, LeaseWish, Sharer } from '../backend/lease.ts';
 import type { Catalog } from '../sql/catalog.ts';
 import type { OpaqueReason } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
@@ -17,18 +18,6 @@ export interface ClientPort {
   /** Ends the connection once what was sent has left. */
   end(): void;
 }
-
-/** Somebody who waits for a connection. Exactly one of the two is called, inside a turn, unless the wait is given up. */
-export interface LeaseWaiter {
-  granted(connection: BackendConnection): void;
-  refused(error: Error): void;
-}
-
-/**
- * What of a connection's past must not be: `new`, it has none; `no temporary schema`, none was made on it, which stays for
- * the life of the process. Fulfilled as far as the pool's bound allows.
- */
-export type LeaseWish = 'any' | 'no temporary schema' | 'new';
 
 /** Leases of the session's user, database and startup parameters. A lease is the exclusive right to a connection. */
 export interface LeasePort {
@@ -71,19 +60,7 @@ export interface SharedPort {
   /** Whether the backend works for this session at the moment. */
   serves(sink: SegmentSink): boolean;
   /** Leaves the connection to the session that it works for, as a lease. */
-  leaveToHead(cause: 'long reply' | 'slow client' | 'cancel'): void;
-}
-
-/** What a session is told of the shared connection on which it has reads under way. */
-export interface Sharer {
-  /** The connection is lost, after `lost` of each of its segments. */
-  sharedLost(connection: BackendConnection, farewell: Buffer | null): void;
-  /** Its reads there will not be answered: they are to be run elsewhere. */
-  sharedMoved(): void;
-  /** The connection is its own now, a lease like any other. */
-  sharedBecameLease(connection: BackendConnection): void;
-  writable(): void;
-  broken(error: unknown): void;
+  leaveToHead(cause: HoldUp): void;
 }
 
 /** The topology, and what the session tells it. */

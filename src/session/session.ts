@@ -1,5 +1,6 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment } from '../backend/exchange.ts';
+import type { Sharer } from '../backend/lease.ts';
 import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
 import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
@@ -16,7 +17,7 @@ import { changesNames, isAnswerDue } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { OwnSettings } from './own-settings.ts';
 import type { Origin, SessionOptions, SessionParts } from './parts.ts';
-import type { SharedPort, Sharer } from './ports.ts';
+import type { SharedPort } from './ports.ts';
 import { SessionStatements } from './prepared-statements.ts';
 import { Recovery } from './recovery.ts';
 import { isIdle, MAX_ATTEMPTS, Replies, type RepliesOwner } from './replies.ts';

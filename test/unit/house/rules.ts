@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { scan } from './scan.ts';
 
 /** The pure part of `backend`: what a connection is and owes, without its socket. */
-const LEDGER = ['connection', 'exchange', 'question', 'residue', 'settings-prelude', 'login-error'].map(
+const LEDGER = ['connection', 'exchange', 'lease', 'question', 'residue', 'settings-prelude', 'login-error'].map(
   (name) => `backend/${name}`,
 );
 const BELOW_SERVER = ['util', 'protocol', 'sql', 'auth', 'config', 'backend', 'pool', 'topology', 'routing', 'session'];
