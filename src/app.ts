@@ -251,9 +251,9 @@ class House implements App {
   async #closeEverything(): Promise<void> {
     for (const client of this.#gate.clients) client.terminate();
     if (this.#ticker !== null) clearInterval(this.#ticker);
-    this.#turn.enter();
-    for (const pool of this.#pools) pool.pool.close();
-    this.#turn.leave();
+    this.#turn.run(() => {
+      for (const pool of this.#pools) pool.pool.close();
+    });
     this.#watch.stop();
     this.#catalogs.close();
     await this.#verifiers.close();
@@ -339,12 +339,7 @@ class House implements App {
       suspect: (backend, cause) => watch.suspect(backend, cause),
       awaitFresh: (fenceMs, timeoutMs, done) => {
         const wait = watch.waitForFence(fenceMs, this.#clock.now() + timeoutMs, (reached) => {
-          turn.enter();
-          try {
-            done(reached);
-          } finally {
-            turn.leave();
-          }
+          turn.run(() => done(reached));
         });
         return wait === null ? null : () => wait.cancel();
       },

@@ -1,6 +1,6 @@
 import { encodeCancelRequest } from '../protocol/startup-messages.ts';
 import type { Clock } from '../util/clock.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 import { BackendSocket } from './backend-socket.ts';
 import { Deadline } from './deadline.ts';
 import { negotiateTls } from './negotiate-tls.ts';
@@ -37,7 +37,7 @@ export async function sendCancel(options: CancelOptions): Promise<void> {
     if (deadline.error !== null) throw deadline.error;
   } catch (error) {
     if (deadline.error !== null) throw deadline.error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorOf(error).message;
     throw new OperationalError('backend_unreachable', `${what}: ${reason}`, { cause: error });
   } finally {
     socket.onClose(() => undefined);

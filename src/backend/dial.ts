@@ -1,6 +1,6 @@
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Clock } from '../util/clock.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 import { BackendSocket } from './backend-socket.ts';
 import { Deadline } from './deadline.ts';
 import { type LoggedIn, type LoginOptions, logIn } from './login.ts';
@@ -43,7 +43,7 @@ export async function dialBackend(options: DialOptions): Promise<DialedBackend> 
   } catch (error) {
     if (deadline.error !== null) throw deadline.error;
     if (error instanceof BackendLoginError || error instanceof OperationalError || error instanceof ProtocolError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorOf(error).message;
     throw new OperationalError('backend_unreachable', `could not connect to ${target}: ${reason}`, { cause: error });
   }
 }

@@ -1,5 +1,6 @@
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { SSL_REQUEST } from '../protocol/startup-messages.ts';
+import { errorOf } from '../util/errors.ts';
 import type { BackendSocket } from './backend-socket.ts';
 import { type BackendTls, tlsConnectionOptions } from './tls.ts';
 
@@ -41,7 +42,7 @@ export async function negotiateTls(socket: BackendSocket, backendTls: BackendTls
   try {
     await handshake;
   } catch (error) {
-    throw new TlsFailure(`TLS handshake failed: ${error instanceof Error ? error.message : error}`, { cause: error });
+    throw new TlsFailure(`TLS handshake failed: ${errorOf(error).message}`, { cause: error });
   }
   return true;
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { RoleVerifier, VerifierSource } from '../auth/role-verifier.ts';
 import type { Clock, Timer } from '../util/clock.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 import { Lru } from '../util/lru.ts';
 import { Secret } from '../util/secret.ts';
 import type { Telemetry } from '../util/telemetry.ts';
@@ -128,7 +128,7 @@ export class RoleVerifiers implements VerifierSource {
       }
     } catch (error) {
       if (error instanceof OperationalError) throw error;
-      const cause = error instanceof Error ? error : new Error(String(error));
+      const cause = errorOf(error);
       this.#options.telemetry.log('error', 'role_lookup_failed', { role: name, error: cause });
       const kind = isSqlError(error) ? 'backend_login_failed' : 'backend_unreachable';
       throw lookupFailed(kind, user, cause);

@@ -3,6 +3,7 @@ import type { Change } from '../config/diff.ts';
 import type { Config } from '../config/settings.ts';
 import { ConfigStore, type Reload } from '../config/store.ts';
 import type { Validation } from '../config/validate.ts';
+import { errorOf } from '../util/errors.ts';
 import { Logger } from '../util/logger.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import { reportProblems } from './check.ts';
@@ -113,7 +114,7 @@ class Life {
       this.#logger.log('info', 'stopped');
       this.#ended(EXIT.ok);
     } catch (error) {
-      this.#logger.log('error', 'stopped_with_error', { error: asError(error) });
+      this.#logger.log('error', 'stopped_with_error', { error: errorOf(error) });
       this.#ended(EXIT.failed);
     }
   }
@@ -137,14 +138,10 @@ function logReload(reload: Reload, telemetry: Telemetry): void {
       telemetry.log('error', 'reload_refused', { cause: 'needs a restart', changes: reload.changes.length });
       return;
     case 'failed':
-      telemetry.log('error', 'reload_refused', { cause: 'could not be put in force', error: asError(reload.error) });
+      telemetry.log('error', 'reload_refused', { cause: 'could not be put in force', error: errorOf(reload.error) });
   }
 }
 
 function describeChange({ path, from, to }: Change): { path: string; from: string | null; to: string | null } {
   return { path, from, to };
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error('not an error was thrown');
 }

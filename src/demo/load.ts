@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { errorOf } from '../util/errors.ts';
 import { enterShop, SHOPPERS, TEAS } from './shop.ts';
 
 export interface LoadOptions {
@@ -74,7 +75,7 @@ export class Load implements AsyncDisposable {
         }
       } catch (error) {
         this.#tally.failed++;
-        this.#tally.firstFailure ??= error instanceof Error ? error.message : String(error);
+        this.#tally.firstFailure ??= errorOf(error).message;
         await sleep(100);
       } finally {
         await client?.end().catch(() => undefined);

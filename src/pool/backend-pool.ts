@@ -2,7 +2,7 @@ import { BackendConnection } from '../backend/connection.ts';
 import { dialBackend } from '../backend/dial.ts';
 import type { BackendTls } from '../backend/tls.ts';
 import type { Clock } from '../util/clock.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { Turn } from '../util/turn.ts';
@@ -65,7 +65,7 @@ export class BackendPool {
       clock: options.clock,
       open: (partition) => this.#open(partition),
       close: (member) => this.#close(member),
-      turn: (work) => inTurn(turn, work),
+      turn: (work) => turn.run(work),
     });
   }
 
@@ -119,7 +119,7 @@ export class BackendPool {
       ended: () => {
         if (this.shared.get(partition) === shared) this.shared.delete(partition);
       },
-      turn: (work) => inTurn(turn, work),
+      turn: (work) => turn.run(work),
     };
     const shared = new SharedReads(source, clock);
     this.shared.set(partition, shared);
@@ -197,7 +197,7 @@ export class BackendPool {
       turn,
       measures,
       openedAtMs: clock.now(),
-      onBug: (error) => telemetry.log('error', 'bug', { backend: backend.name, error: asError(error) }),
+      onBug: (error) => telemetry.log('error', 'bug', { backend: backend.name, error: errorOf(error) }),
     });
     const member = new PooledConnection(partition, connection);
     this.#members.set(connection, member);
@@ -222,17 +222,4 @@ export class BackendPool {
     this.#members.delete(member.connection);
     if (!this.serves(member.kind)) this.shared.delete(member.kind);
   }
-}
-
-function inTurn(turn: Turn, work: () => void): void {
-  turn.enter();
-  try {
-    work();
-  } finally {
-    turn.leave();
-  }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

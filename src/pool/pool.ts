@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../util/clock.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 
 /**
  * A bounded pool that knows no PostgreSQL: of members that cost something to open, belong to a *kind* (they are
@@ -203,7 +203,7 @@ export class Pool<K, M extends PoolMember<K>> {
         }),
       (error: unknown) =>
         opened(() => {
-          this.#refuse(waiting, asError(error));
+          this.#refuse(waiting, errorOf(error));
           this.#serveNext();
         }),
     );
@@ -344,7 +344,7 @@ export class Pool<K, M extends PoolMember<K>> {
     const waiting = this.#waiting.find((entry) => entry.kind === kind);
     if (waiting !== undefined) {
       this.#remove(waiting);
-      this.#refuse(waiting, asError(error));
+      this.#refuse(waiting, errorOf(error));
     }
     this.#serveNext();
   }
@@ -411,8 +411,4 @@ export class Pool<K, M extends PoolMember<K>> {
       return goes;
     });
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

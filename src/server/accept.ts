@@ -3,7 +3,7 @@ import type { Authenticator } from '../auth/authentication.ts';
 import { errorResponseFor } from '../protocol/error-response.ts';
 import { type ClientLogin, LoginMachine, type LoginStep } from '../session/login.ts';
 import type { Clock } from '../util/clock.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import { fromWireText } from '../util/wire-text.ts';
 import { SocketReader } from './socket-reader.ts';
@@ -107,8 +107,7 @@ class Login {
 
   /** A defect of our own ends this login, and only this one. */
   refuseForBug(cause: unknown): AcceptedClient {
-    const error = cause instanceof Error ? cause : new Error(String(cause));
-    this.#options.telemetry.log('error', 'client_login_bug', { address: this.#address, error });
+    this.#options.telemetry.log('error', 'client_login_bug', { address: this.#address, error: errorOf(cause) });
     return this.refuse(new OperationalError('internal', 'internal error during login'), 'internal error');
   }
 
@@ -151,7 +150,7 @@ class Login {
       return null;
     } catch (error) {
       plain.destroy();
-      return this.#expired ? this.#timedOut() : this.#gone(`TLS: ${error instanceof Error ? error.message : error}`);
+      return this.#expired ? this.#timedOut() : this.#gone(`TLS: ${errorOf(error).message}`);
     }
   }
 

@@ -2,6 +2,7 @@ import { sendCancel } from '../backend/cancel.ts';
 import type { BackendConnection } from '../backend/connection.ts';
 import type { BackendTls } from '../backend/tls.ts';
 import type { Clock } from '../util/clock.ts';
+import { errorOf } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { Turn } from '../util/turn.ts';
@@ -49,16 +50,14 @@ export class Canceller {
       measures.cancels.inc('sent');
     } catch (error) {
       measures.cancels.inc('failed');
-      telemetry.log('warn', 'cancel_failed', { error: error instanceof Error ? error : new Error(String(error)) });
+      telemetry.log('warn', 'cancel_failed', { error: errorOf(error) });
     }
-    turn.enter();
-    try {
-      connection.cancelsInFlight--;
-      connection.holder?.cancelFinished(connection);
-    } catch (error) {
-      connection.holder?.broken(error);
-    } finally {
-      turn.leave();
-    }
+    turn.run(
+      () => {
+        connection.cancelsInFlight--;
+        connection.holder?.cancelFinished(connection);
+      },
+      (error) => connection.holder?.broken(error),
+    );
   }
 }

@@ -142,13 +142,6 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
   }
 
   #inTurn(work: () => void): void {
-    this.#turn.enter();
-    try {
-      work();
-    } catch (error) {
-      this.#owner.failed(error);
-    } finally {
-      this.#turn.leave();
-    }
+    this.#turn.run(work, (error) => this.#owner.failed(error));
   }
 }

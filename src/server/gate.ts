@@ -11,7 +11,7 @@ import type { Origin, SessionLimits, SessionParts } from '../session/parts.ts';
 import type { SessionPolicy } from '../session/router.ts';
 import type { ListenMode } from '../session/state.ts';
 import type { View } from '../topology/view.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 import { Lru } from '../util/lru.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
@@ -106,7 +106,7 @@ export class Gate {
         measures.loginTime.observe((clock.now() - began) / 1000);
       }
     } catch (error) {
-      telemetry.log('error', 'bug', { error: error instanceof Error ? error : new Error(String(error)) });
+      telemetry.log('error', 'bug', { error: errorOf(error) });
       socket.destroy();
     } finally {
       this.#arriving--;

@@ -4,7 +4,7 @@ import type { Partition } from '../pool/partition.ts';
 import type { SessionOptions, SessionParts } from '../session/parts.ts';
 import { Session } from '../session/session.ts';
 import type { Clock } from '../util/clock.ts';
-import { OperationalError } from '../util/errors.ts';
+import { errorOf, OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { Turn } from '../util/turn.ts';
@@ -131,8 +131,7 @@ export class SessionClient implements Client {
 
   /** A defect of ours ends this client, and no other. */
   #broken(cause: unknown): void {
-    const error = cause instanceof Error ? cause : new Error(String(cause));
-    this.#parts.telemetry.log('error', 'bug', { user: this.user, processId: this.processId, error });
+    this.#parts.telemetry.log('error', 'bug', { user: this.user, processId: this.processId, error: errorOf(cause) });
     try {
       this.session.fail(new OperationalError('internal', 'internal error of pgweir'));
     } catch {
@@ -146,13 +145,6 @@ export class SessionClient implements Client {
   }
 
   #inTurn(work: () => void): void {
-    this.#parts.turn.enter();
-    try {
-      work();
-    } catch (error) {
-      this.#broken(error);
-    } finally {
-      this.#parts.turn.leave();
-    }
+    this.#parts.turn.run(work, (error) => this.#broken(error));
   }
 }

@@ -4,6 +4,7 @@ import { catalogFromRows } from '../sql/catalog-rows.ts';
 import type { SettingCode } from '../sql/setting-code.ts';
 import { assert } from '../util/assert.ts';
 import type { Clock, Timer } from '../util/clock.ts';
+import { errorOf } from '../util/errors.ts';
 import type { LogFields, LogLevel, Telemetry } from '../util/telemetry.ts';
 import { fromWireText } from '../util/wire-text.ts';
 import { type ReadCatalog, readCatalog } from './catalog-reader.ts';
@@ -238,7 +239,7 @@ export class CatalogLoader {
       entry.failures = 0;
       return REFRESH_MS;
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = errorOf(error).message;
       if (entry.failures === 0) this.#log('warn', 'catalog_not_loaded', entry, { detail, hint: HINT });
       entry.failures++;
       return Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * entry.failures);

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { connectPg, type PgClientOptions } from '../backend/pg-client.ts';
 import type { Clock } from '../util/clock.ts';
+import { errorOf } from '../util/errors.ts';
 import { parseLsn } from '../util/lsn.ts';
 import { replayableLsn } from './lsn-clock.ts';
 import type { Answer, Failure, Flushed, Observation } from './observation.ts';
@@ -218,5 +219,5 @@ function problemOf(error: unknown): Failure['problem'] {
 function messageOf(error: unknown): string {
   // A failed attempt at every address of a name is an AggregateError, whose own message is empty.
   if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+  return errorOf(error).message;
 }

@@ -47,6 +47,11 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** What was thrown, if it was an error; else an error that says it. */
+export function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
 /** An error of the registry. Its message, detail and hint are safe for the client. */
 export class OperationalError extends Error {
   override readonly name = 'OperationalError';

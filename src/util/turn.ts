@@ -44,6 +44,19 @@ export class Turn {
     return tookAll;
   }
 
+  /** Handles an event in a turn. What it throws goes to `failed`, or on. */
+  run(work: () => void, failed?: (error: unknown) => void): void {
+    this.enter();
+    try {
+      work();
+    } catch (error) {
+      if (failed === undefined) throw error;
+      failed(error);
+    } finally {
+      this.leave();
+    }
+  }
+
   /** To be called when a socket has gathered its first bytes. Only inside a turn. */
   gathered(socket: Flushable): void {
     this.#dirty.push(socket);

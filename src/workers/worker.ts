@@ -2,6 +2,7 @@ import type net from 'node:net';
 import { type App, startApp } from '../app.ts';
 import type { ListenMode } from '../session/state.ts';
 import { BugError } from '../util/assert.ts';
+import { errorOf } from '../util/errors.ts';
 import { Logger } from '../util/logger.ts';
 import { realClock } from '../util/real-clock.ts';
 import { Secret } from '../util/secret.ts';
@@ -111,7 +112,7 @@ export class Worker {
       });
       this.#send({ kind: 'serving' });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const { message } = errorOf(error);
       await this.#log.end();
       this.#send({ kind: 'failed', message }, () => this.#exit(1));
     }
@@ -164,7 +165,7 @@ export class Worker {
           return { kind: 'done' };
       }
     } catch (error) {
-      return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
+      return { kind: 'failed', message: errorOf(error).message };
     }
   }
 

@@ -139,3 +139,20 @@ describe('leaving a turn', () => {
     expect(sink.writes).toEqual([['a'], ['b']]);
   });
 });
+
+describe('an event', () => {
+  test('is handled in a turn, also when it fails', () => {
+    const [turn, sink] = [new Turn(), new Sink()];
+    const gather = new Gather(turn, sink);
+    const work = () => {
+      gather.add(text('one'), 0, 3);
+      throw new RangeError('no');
+    };
+    expect(() => turn.run(work)).toThrow('no');
+    expect([turn.running, sink.writes]).toEqual([false, [['one']]]);
+    const seen: unknown[] = [];
+    turn.run(work, (error) => seen.push([error, turn.running]));
+    expect(seen).toEqual([[new RangeError('no'), true]]);
+    expect(sink.writes.length).toBe(2);
+  });
+});
