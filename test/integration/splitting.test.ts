@@ -1,8 +1,8 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Pgweir, startPgweir } from '../support/pgweir.ts';
-import { until } from '../support/weather.ts';
+import { connectPg, until, WHERE } from '../support/weather.ts';
 
 let cluster: Cluster;
 let pgweir: Pgweir;
@@ -19,14 +19,14 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
 
-async function connect(port = pgweir.port): Promise<pg.Client> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' });
-  await client.connect();
-  return client;
+function connect(port = pgweir.port, options = ''): Promise<pg.Client> {
+  return connectPg(port, { options });
 }
 
+const replicaPorts = () => cluster.replicas.map(({ port }) => port);
+
 /** The port of the node on which the statement's own query ran, asked of the database. */
-async function portOf(client: pg.Client, sql = "SELECT current_setting('port')::int AS port"): Promise<number> {
+async function portOf(client: pg.Client, sql = WHERE): Promise<number> {
   const { rows } = await client.query(sql);
   return rows[0].port;
 }
@@ -34,7 +34,7 @@ async function portOf(client: pg.Client, sql = "SELECT current_setting('port')::
 describe('where statements run, asked of the database', () => {
   test('a plain read runs on a replica', async () => {
     const client = await connect();
-    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    expect(replicaPorts()).toContain(await portOf(client));
     await client.end();
   });
 
@@ -47,10 +47,37 @@ describe('where statements run, asked of the database', () => {
     await client.end();
   });
 
-  test('a transaction declared read-only runs on a replica', async () => {
+  test.each([
+    ['BEGIN READ ONLY', ['BEGIN READ ONLY']],
+    ['START TRANSACTION READ ONLY', ['START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY']],
+    ['SET TRANSACTION READ ONLY', ['BEGIN', 'SET TRANSACTION READ ONLY']],
+    ['SET LOCAL transaction_read_only', ['BEGIN', 'SET LOCAL transaction_read_only = on']],
+    ['default_transaction_read_only', ['SET default_transaction_read_only = on', 'BEGIN']],
+  ])('a transaction declared read-only runs on a replica: %s', async (_how, texts) => {
     const client = await connect();
-    await client.query('BEGIN READ ONLY');
-    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    for (const text of texts) await client.query(text);
+    expect(replicaPorts()).toContain(await portOf(client));
+    await client.query('COMMIT');
+    await client.end();
+  });
+
+  test('so does one of a session with such characteristics, once these were asked for', async () => {
+    const client = await connect();
+    await client.query('SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY');
+    await until('its transactions run on a replica', async () => {
+      await client.query('BEGIN');
+      const port = await portOf(client);
+      await expect(client.query("INSERT INTO items VALUES (3, 'three')")).rejects.toMatchObject({ code: '25006' });
+      await client.query('ROLLBACK');
+      return replicaPorts().includes(port);
+    });
+    await client.end();
+  });
+
+  test('a serializable transaction runs on the primary, declared read-only or not', async () => {
+    const client = await connect();
+    await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY');
+    expect(await portOf(client)).toBe(cluster.primary.port);
     await client.query('COMMIT');
     await client.end();
   });
@@ -68,8 +95,79 @@ describe('where statements run, asked of the database', () => {
   test('the read-only listener refuses a write in the words of a standby', async () => {
     const client = await connect(pgweir.readOnlyPort);
     await expect(client.query("INSERT INTO items VALUES (2, 'two')")).rejects.toMatchObject({ code: '25006' });
-    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    expect(replicaPorts()).toContain(await portOf(client));
     await client.end();
+  });
+});
+
+describe('who says himself where his reads run is listened to', () => {
+  test('by a comment', async () => {
+    const client = await connect();
+    expect(await portOf(client, `/* pgweir: route=primary */ ${WHERE}`)).toBe(cluster.primary.port);
+    expect(await portOf(client, `${WHERE} -- pgweir: route=primary`)).toBe(cluster.primary.port);
+    expect(replicaPorts()).toContain(await portOf(client));
+    await client.end();
+  });
+
+  test('by a comment in front of what is volatile, but not of what is known to write', async () => {
+    await cluster.primary.query(
+      `CREATE FUNCTION place() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN current_setting('port'); END $$`,
+    );
+    const client = await connect();
+    await until('the function is known', async () => (await portOf(client, 'SELECT place() AS port')) === cluster.primary.port);
+    await until('the function is there', async () => {
+      return replicaPorts().includes(await portOf(client, '/* pgweir: route=replica */ SELECT place() AS port'));
+    });
+    await client.query("/* pgweir: route=replica */ INSERT INTO items VALUES (4, 'four')");
+    expect((await client.query('SELECT name FROM items WHERE id = 4')).rows).toEqual([{ name: 'four' }]);
+    await client.end();
+  });
+
+  test('by a setting, for the session or a transaction', async () => {
+    const client = await connect();
+    await client.query("SET pgweir.route = 'primary'");
+    expect(await portOf(client)).toBe(cluster.primary.port);
+    await client.query('BEGIN READ ONLY');
+    expect(await portOf(client)).toBe(cluster.primary.port);
+    await client.query('COMMIT');
+    await client.query('RESET pgweir.route');
+    expect(replicaPorts()).toContain(await portOf(client));
+    await client.query('BEGIN READ ONLY');
+    await client.query("SET LOCAL pgweir.route = 'primary'");
+    expect(await portOf(client)).toBe(cluster.primary.port);
+    await client.query('COMMIT');
+    expect(replicaPorts()).toContain(await portOf(client));
+    await client.end();
+  });
+
+  test('by an option of the connection', async () => {
+    const client = await connect(pgweir.port, '-c pgweir.route=primary');
+    expect(await portOf(client)).toBe(cluster.primary.port);
+    expect(await portOf(client, `/* pgweir: route=replica */ ${WHERE}`)).not.toBe(cluster.primary.port);
+    await client.end();
+  });
+
+  test('by the age that is the most it takes', async () => {
+    // Here a read does not wait for a replica to be young enough.
+    await using hasty = await startPgweir(cluster, 'routing: { fence_wait: 0s }');
+    const client = await connect(hasty.port);
+    for (const node of cluster.replicas) await node.set('recovery_min_apply_delay', '1h');
+    try {
+      await cluster.primary.query("INSERT INTO items VALUES (5, 'five')");
+      await until('both are behind', async () => {
+        const behind = cluster.replicas.map(({ name }) => hasty.metric(`pgweir_backend_lag_seconds{backend="${name}"}`));
+        return (await Promise.all(behind)).every((seconds) => seconds > 0.5);
+      });
+      expect(replicaPorts()).toContain(await portOf(client));
+      expect(await portOf(client, `/* pgweir: max_staleness=500ms */ ${WHERE}`)).toBe(cluster.primary.port);
+      await client.query("SET pgweir.max_staleness = '500ms'");
+      expect(await portOf(client)).toBe(cluster.primary.port);
+    } finally {
+      for (const node of cluster.replicas) await node.set('recovery_min_apply_delay', '0');
+      await cluster.waitForReplay();
+      await until('replicas serve again', async () => replicaPorts().includes(await portOf(client)));
+      await client.end();
+    }
   });
 });
 
@@ -83,7 +181,7 @@ describe('state that is known to one connection only', () => {
     expect((await other.query('SELECT lastval()::int AS n')).rows[0].n).toBe(2);
     expect((await client.query("SELECT currval('tickets')::int AS n")).rows[0].n).toBe(1);
     // Who asks for them has a connection of the primary to itself, and reads elsewhere.
-    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    expect(replicaPorts()).toContain(await portOf(client));
     await client.end();
     await other.end();
   });
@@ -91,11 +189,11 @@ describe('state that is known to one connection only', () => {
   test('a temporary table keeps its session on its connection until it is dropped', async () => {
     const client = await connect();
     await client.query('CREATE TEMP TABLE mine (id int)');
-    expect(await pgweir.metric('pgweir_clients_pinned')).toBe(1);
+    await expect.poll(() => pgweir.metric('pgweir_clients_pinned')).toBe(1);
     expect(await portOf(client)).toBe(cluster.primary.port);
     await client.query('DROP TABLE mine');
     await expect.poll(() => pgweir.metric('pgweir_clients_pinned')).toBe(0);
-    expect(cluster.replicas.map(({ port }) => port)).toContain(await portOf(client));
+    expect(replicaPorts()).toContain(await portOf(client));
     await client.end();
   });
 
