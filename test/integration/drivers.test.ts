@@ -106,21 +106,3 @@ describe('node-postgres as it is', () => {
     await client.end();
   });
 });
-
-describe('replication connections', () => {
-  test('are relayed whole to the primary', async () => {
-    const client = new pg.Client({
-      host: '127.0.0.1',
-      port: pgweir.port,
-      user: 'postgres',
-      database: 'postgres',
-      replication: 'database',
-    } as pg.ClientConfig);
-    await client.connect();
-    const { rows } = await client.query('IDENTIFY_SYSTEM');
-    const [own] = await cluster.primary.query('SELECT system_identifier::text AS id FROM pg_control_system()');
-    expect(rows[0].systemid).toBe(own?.id);
-    expect((await client.query('SHOW port')).rows).toEqual([{ port: String(cluster.primary.port) }]);
-    await client.end();
-  });
-});
