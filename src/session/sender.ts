@@ -84,7 +84,7 @@ export class Sender {
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
     const segment = new Segment('forward', this.sink, work.guard, work.kind === 'batch' ? new ReplyScript() : null);
     segment.work = work;
-    segment.hidesReady = work.endsInFlush;
+    segment.hidesReady = work.endsInFlush || work.rest !== null;
     connection.push(segment);
     return segment;
   }

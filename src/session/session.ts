@@ -8,6 +8,7 @@ import { ProtocolError } from '../protocol/protocol-error.ts';
 import { OperationalError } from '../util/errors.ts';
 import { Aftermath } from './aftermath.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { divided } from './division.ts';
 import { Here } from './here.ts';
 import { Intake, type IntakeOwner } from './intake.ts';
 import { readyFor } from './local-answers.ts';
@@ -432,6 +433,12 @@ export class Session implements ConnectionHolder, Sharer {
   // Works.
 
   #submit(work: Work): void {
+    const head = divided(work, this.#state, this.#names);
+    if (head !== null) {
+      this.#waiting = head.rest;
+      this.#toBackend(head);
+      return;
+    }
     const here = this.#here.mayAnswer(work);
     if (here || work.borrowed !== null) {
       if (this.#state.works.length > 0 && work.complete) {
@@ -457,7 +464,7 @@ export class Session implements ConnectionHolder, Sharer {
   #takeWaiting(): Work | null {
     const work = this.#waiting;
     this.#waiting = null;
-    return work;
+    return work?.isRestOf?.succeeded === false ? null : work;
   }
 
   #submitNext(work: Work | null): void {
@@ -472,6 +479,7 @@ export class Session implements ConnectionHolder, Sharer {
     if (failed) this.#names.takeBack(work);
     else this.#names.confirm(work);
     if (failed && work.endsInFlush) this.#intake.skipToSync();
+    work.succeeded = !failed;
     if (connection !== null) {
       this.#aftermath.note(work, connection, failed, work.autocommit && idle);
       if (state.activeIsPrimary) this.#aftermath.noteSequence(work, connection, this.#parts.leases);
@@ -495,6 +503,7 @@ export class Session implements ConnectionHolder, Sharer {
       state.optimistic = null;
       this.#transactionEnded();
     }
+    if (failed && work.rest !== null) this.#outbox.say(readyFor(state.transaction));
     if (state.works.length > 0) {
       // What is next runs from now on.
       this.busySinceMs = now;

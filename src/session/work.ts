@@ -117,6 +117,12 @@ export class Work {
   endsInQuery = false;
   /** A batch that has a Flush in the place of its Sync: it has only prepared, and ends there. Its ReadyForQuery is ours. */
   endsInFlush = false;
+  /** What the same message says behind it, run when this is done and not before: its ReadyForQuery is that of both. */
+  rest: Work | null = null;
+  /** What the same message says before it; run well, or this is not run. */
+  isRestOf: Work | null = null;
+  /** Was done, without an error. */
+  succeeded = false;
   /** The client was told that the connection ends. */
   ended = false;
   /** What its latest Bind has bound to which portal. */

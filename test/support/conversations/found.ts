@@ -1,15 +1,18 @@
 import {
+  awaits,
   bind,
   type Conversation,
   closeStatement,
   conversation,
   copyData,
   copyDone,
+  copyFail,
   describePortal,
   describeStatement,
   execute,
   flush,
   parse,
+  queries,
   query,
   ready,
   run,
@@ -154,5 +157,34 @@ export const FOUND: readonly Conversation[] = [
     ...[query('SET default_transaction_isolation = serializable'), ready],
     ...[query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY'), ready, query('SELECT 1/0'), ready],
     ...[query('ROLLBACK'), query('SELECT count(*) FROM t'), ready, ready],
+  ]),
+  // Messages that end a transaction on a replica and go on with what needs the primary.
+  ...[
+    ['ROLLBACK; DELETE FROM t WHERE id = 1'],
+    ["COMMIT; INSERT INTO t VALUES (101, 'x'); SELECT count(*) FROM t"],
+    ["SELECT 'a;b'; COMMIT ; ; INSERT INTO t VALUES (102, 'x') RETURNING id", 'SELECT count(*) FROM t'],
+    ['COMMIT; BEGIN; SELECT count(*) FROM t', "INSERT INTO t VALUES (103, 'x')", 'COMMIT'],
+    ['SELECT 1/0; ROLLBACK; DELETE FROM t', 'ROLLBACK; DELETE FROM t WHERE id = 2'],
+    ['SELECT 1/0', "COMMIT; INSERT INTO t VALUES (104, 'x')"],
+    ['ROLLBACK; DELETE FROM t WHERE nowhere = 1; DELETE FROM t', 'SELECT count(*) FROM t'],
+    ["ROLLBACK; INSERT INTO t VALUES (105, 'x'); SELECT 1/0", 'SELECT count(*) FROM t'],
+    ['COMMIT; COPY t FROM STDIN', 'SELECT 1'],
+    ["SET work_mem = '6MB'", "COMMIT; INSERT INTO t VALUES (106, current_setting('work_mem'))", 'SHOW work_mem'],
+    ["SET work_mem = '6MB'", "ROLLBACK; INSERT INTO t VALUES (107, current_setting('work_mem')) RETURNING name"],
+    ["SELECT 1; COMMIT; SELECT nextval('numbers'); BEGIN READ ONLY", "INSERT INTO t VALUES (108, 'x')", 'ROLLBACK'],
+  ].map((texts) =>
+    conversation(
+      `in a read-only transaction: ${texts.join(' | ')}`,
+      ...queries('BEGIN READ ONLY', 'SELECT count(*) FROM t'),
+      ...texts.map((text) =>
+        text.includes('COPY') ? [query(text), awaits('CopyInResponse'), copyFail('no'), ready] : [query(text), ready],
+      ),
+      ...queries('SELECT id FROM t ORDER BY id', 'ROLLBACK'),
+    ),
+  ),
+  conversation('a message that ends a read-only transaction and goes on, pipelined', [
+    ...[query('BEGIN READ ONLY'), query('SELECT count(*) FROM t'), query('ROLLBACK; DELETE FROM t WHERE id = 1')],
+    ...[query('SELECT count(*) FROM t'), query('BEGIN'), query('SELECT 1/0'), query('COMMIT; SELECT 1'), query('SELECT 2')],
+    ...[ready, ready, ready, ready, ready, ready, ready, ready],
   ]),
 ];
