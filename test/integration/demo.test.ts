@@ -1,7 +1,10 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 
@@ -23,3 +26,39 @@ it('the demo sees every promise hold, and says which port it uses when the usual
     squatter.close();
   }
 });
+
+it.each([
+  ['Ctrl-C, when it has shown all and stays', 'SIGINT', 'Ctrl-C', 0],
+  ['killed, in the midst of it', 'SIGKILL', 'ran on', null],
+] as const)('the demo leaves neither a process nor a directory behind: %s', async (_when, signal, line, exitCode) => {
+  const directory = mkdtempSync(join(tmpdir(), 'demo-'));
+  // Another account runs the servers when this one is root.
+  chmodSync(directory, 0o711);
+  try {
+    const child = spawn(process.execPath, ['src/main.ts', 'demo'], {
+      cwd: ROOT,
+      env: { ...process.env, TMPDIR: directory },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = once(child, 'exit');
+    for await (const shown of createInterface(child.stdout)) if (shown.includes(line)) break;
+    const servers = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('postmaster.pid'))
+      .map((path) => Number.parseInt(readFileSync(join(directory, path), 'utf8'), 10));
+    expect(servers.map(isRunning)).toEqual([true, true, true]);
+    child.kill(signal);
+    expect(await exited).toEqual([exitCode, exitCode === null ? signal : null]);
+    await expect.poll(() => readdirSync(directory), { timeout: 20_000 }).toEqual([]);
+    expect(servers.map(isRunning)).toEqual([false, false, false]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
