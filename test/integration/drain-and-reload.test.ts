@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { PgweirProcess } from '../support/pgweir-process.ts';
@@ -122,30 +123,14 @@ describe('memory', () => {
   test('of a result of 200 MB that its client does not read, no more than a few buffers are held', async () => {
     await using pgweir = await PgweirProcess.start(cluster);
     const other = await connectPg(pgweir.port);
-    const traffic = async () => {
-      for (let round = 0; round < 100; round++) {
-        expect((await other.query("SELECT repeat('y', 100000) AS y")).rows[0].y).toHaveLength(100_000);
-      }
-    };
-    // What the start took is given back by and by.
-    let last = Number.POSITIVE_INFINITY;
-    await until('memory to settle', async () => {
-      await traffic();
-      const change = Math.abs(pgweir.residentBytes - last);
-      last = pgweir.residentBytes;
-      return change < 2 * 2 ** 20;
-    });
-    const before = pgweir.residentBytes;
+    const before = await settledBytes(pgweir, other);
     using slow = await connect(pgweir);
     slow.send(clientMessage('Query', "SELECT repeat('x', 1000000) FROM generate_series(1, 200)"));
     await slow.receive(1);
     slow.pause();
-    await traffic();
-    await traffic();
-    const waiting = "SELECT count(*)::int AS n FROM pg_stat_activity WHERE wait_event = 'ClientWrite'";
-    await until('its backend waits', async () =>
-      (await Promise.all(cluster.nodes.map((node) => node.query(waiting)))).some(([row]) => row?.n === 1),
-    );
+    await traffic(other);
+    await traffic(other);
+    await until('its backend waits', () => waitsFor('ClientWrite'));
     const grownMb = (pgweir.residentBytes - before) / 2 ** 20;
     console.log(`RSS grew by ${grownMb.toFixed(1)} MB beside a result of 200 MB that nobody reads`);
     expect(grownMb).toBeLessThan(64);
@@ -154,4 +139,59 @@ describe('memory', () => {
     expect(messages.filter(({ name }) => name === 'DataRow')).toHaveLength(200);
     await other.end();
   });
+
+  test('of a COPY of 200 MB that its backend does not read, no more than a few buffers are held', async () => {
+    await cluster.primary.query(`
+      CREATE TABLE copied (text text);
+      CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_advisory_xact_lock_shared(5); NEW.text = length(NEW.text); RETURN NEW; END';
+      CREATE TRIGGER wait BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION wait()`);
+    await using pgweir = await PgweirProcess.start(cluster);
+    const other = await connectPg(pgweir.port);
+    const holder = await connectPg(cluster.primary.port);
+    await holder.query('SELECT pg_advisory_lock(5)');
+    const before = await settledBytes(pgweir, other);
+    using copier = await connect(pgweir);
+    const row = clientMessage('CopyData', `${'x'.repeat(1_000_000)}\n`);
+    copier.send(
+      clientMessage('Query', 'COPY copied FROM STDIN'),
+      ...Array.from({ length: 200 }, () => row),
+      clientMessage('CopyDone'),
+    );
+    await until('its backend waits', () => waitsFor('advisory'));
+    await traffic(other);
+    await traffic(other);
+    const grownMb = (pgweir.residentBytes - before) / 2 ** 20;
+    console.log(`RSS grew by ${grownMb.toFixed(1)} MB beside a COPY of 200 MB that is not read`);
+    expect(grownMb).toBeLessThan(64);
+    await holder.query('SELECT pg_advisory_unlock(5)');
+    const messages = await copier.receiveUntilReady();
+    expect(messages.find(({ name }) => name === 'CommandComplete')?.args).toEqual(['COPY 200']);
+    expect(await cluster.primary.query('SELECT DISTINCT text FROM copied')).toEqual([{ text: '1000000' }]);
+    await Promise.all([other.end(), holder.end()]);
+  });
 });
+
+async function traffic(client: pg.Client): Promise<void> {
+  for (let round = 0; round < 100; round++) {
+    expect((await client.query("SELECT repeat('y', 100000) AS y")).rows[0].y).toHaveLength(100_000);
+  }
+}
+
+/** Memory of a pgweir with some traffic: what its start took is given back by and by. */
+async function settledBytes(pgweir: PgweirProcess, client: pg.Client): Promise<number> {
+  let last = Number.POSITIVE_INFINITY;
+  await until('memory to settle', async () => {
+    await traffic(client);
+    const change = Math.abs(pgweir.residentBytes - last);
+    last = pgweir.residentBytes;
+    return change < 2 * 2 ** 20;
+  });
+  return last;
+}
+
+/** Whether one statement of all nodes waits for this. */
+async function waitsFor(event: string): Promise<boolean> {
+  const sql = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE wait_event = '${event}'`;
+  return (await Promise.all(cluster.nodes.map((node) => node.query(sql)))).some(([row]) => row?.n === 1);
+}
