@@ -15,6 +15,7 @@ import { wishFor } from './lease-wish.ts';
 import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, HAS_QUERIED, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, SharedPort, TopologyPort } from './ports.ts';
+import { needsPrimary, relocated } from './relocation.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
 import type { ShapeSpeeds } from './shape-speeds.ts';
@@ -226,6 +227,7 @@ export class Dispatcher {
       else this.#moveToPrimary(work, active);
       return;
     }
+    if (inTransaction && !state.activeIsPrimary && state.mode === 'split' && this.#relocates(work, active)) return;
     if (inTransaction || pinned) {
       work.route = routeTo(state.activeIsPrimary ? 'primary' : 'replica', inTransaction ? 'in transaction' : 'pinned');
       this.#send(work, active);
@@ -253,13 +255,34 @@ export class Dispatcher {
     return works.length > 0 ? PIPELINED : null;
   }
 
+  /** Takes the work to the primary with its transaction if it is one for that; false when it stays. */
+  #relocates(work: Work, active: BackendConnection): boolean {
+    const state = this.#state;
+    const beginning = relocated(state, work);
+    if (state.works.length > 0) {
+      // What is under way may be the first query, or fail.
+      if (beginning === null && (state.begun !== null || !needsPrimary(work))) return false;
+      this.#stall(work);
+      return true;
+    }
+    if (beginning === null) return false;
+    state.optimistic = beginning;
+    this.#beginAnew(work, active, beginning.failed);
+    return true;
+  }
+
   /** The transaction was tried on a replica, and cannot go on there. */
   #moveToPrimary(work: Work, active: BackendConnection): void {
+    this.#state.optimistic?.preamble.push(HAS_QUERIED);
+    this.#beginAnew(work, active, this.#state.transaction === 'failed');
+  }
+
+  #beginAnew(work: Work, active: BackendConnection, failed: boolean): void {
     const state = this.#state;
     state.active = null;
+    state.begun = null;
     this.#leases.rollBack(active);
-    leaveReplica(state, [], state.transaction === 'failed');
-    state.deferred?.preamble.push(HAS_QUERIED);
+    leaveReplica(state, [], failed);
     work.begins = state.deferred;
     this.#toPrimary(work, routeTo('primary', 'moved to the primary'));
   }
@@ -447,6 +470,7 @@ export class Dispatcher {
   #activate(connection: BackendConnection, primary: boolean): void {
     this.#state.active = connection;
     this.#state.activeIsPrimary = primary;
+    this.#state.begun = null;
     this.#state.spoilt = false;
     connection.holder = this.#holder;
   }

@@ -268,6 +268,7 @@ export class Intake {
     // On trust, all of it must be known first.
     const streams =
       state.optimistic === null &&
+      (state.begun === null || state.begun.texts === null) &&
       state.active !== null &&
       (state.expectsTransaction || state.pinned || state.transaction === 'open');
     const flushes = message.type === FRONTEND.flush;

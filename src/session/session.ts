@@ -21,6 +21,7 @@ import type { Origin, SessionOptions, SessionParts } from './parts.ts';
 import type { SharedPort } from './ports.ts';
 import { SessionStatements } from './prepared-statements.ts';
 import { Recovery } from './recovery.ts';
+import { begunBehind } from './relocation.ts';
 import { isIdle, MAX_ATTEMPTS, Replies, type RepliesOwner } from './replies.ts';
 import { Router } from './router.ts';
 import { Settling } from './settling.ts';
@@ -499,6 +500,7 @@ export class Session implements ConnectionHolder, Sharer {
       this.#own.transactionEnded(!failed && state.transaction !== 'failed' && !rollsBack(work));
     }
     state.transaction = idle ? 'idle' : status === TRANSACTION_STATUS.failed ? 'failed' : 'open';
+    state.begun = state.activeIsPrimary || state.optimistic !== null ? null : begunBehind(state.begun, work, failed, !idle);
     if (idle) {
       state.optimistic = null;
       this.#transactionEnded();

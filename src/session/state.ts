@@ -5,6 +5,7 @@ import type { OperationalError } from '../util/errors.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { SharedPort } from './ports.ts';
 import type { SessionStatements } from './prepared-statements.ts';
+import type { Begun } from './relocation.ts';
 import type { Work } from './work.ts';
 
 /**
@@ -49,6 +50,8 @@ export class SessionState {
   deferred: DeferredTransaction | null = null;
   /** The open transaction runs on a replica on trust, and can be begun anew with this: see `optimism.ts`. */
   optimistic: DeferredTransaction | null = null;
+  /** What is known of the open transaction, when it runs on a replica otherwise: see `relocation.ts`. */
+  begun: Begun | null = null;
   /** What the transaction state will be when all works under way are done, as far as their texts tell. */
   expectsTransaction = false;
 

@@ -187,4 +187,35 @@ export const FOUND: readonly Conversation[] = [
     ...[query('SELECT count(*) FROM t'), query('BEGIN'), query('SELECT 1/0'), query('COMMIT; SELECT 1'), query('SELECT 2')],
     ...[ready, ready, ready, ready, ready, ready, ready, ready],
   ]),
+  // What a transaction may only do before its first query, and what a replica refuses though it does not write.
+  ...[
+    ['SET TRANSACTION ISOLATION LEVEL SERIALIZABLE', 'SHOW transaction_isolation', 'SELECT count(*) FROM t'],
+    ['SET TRANSACTION READ WRITE', "INSERT INTO t VALUES (110, 'x')"],
+    ['LISTEN there', 'UNLISTEN *'],
+    ['SHOW work_mem', "NOTIFY there, 'x'", 'SHOW work_mem'],
+    ['LOCK TABLE t', 'SHOW transaction_read_only'],
+  ].map((texts) =>
+    conversation(
+      `in a read-only transaction without a query: ${texts.join(' | ')}`,
+      ...queries("BEGIN READ ONLY; SET work_mem = '7MB'", ...texts, 'COMMIT', 'SHOW work_mem', 'RESET work_mem', 'UNLISTEN *'),
+    ),
+  ),
+  ...[
+    ['COMMIT AND CHAIN', 'SHOW transaction_read_only', 'SHOW transaction_isolation', "INSERT INTO t VALUES (111, 'x')"],
+    ['ROLLBACK AND CHAIN', 'SHOW transaction_read_only', 'SHOW transaction_isolation', "INSERT INTO t VALUES (112, 'x')"],
+    ["COMMIT AND CHAIN; INSERT INTO t VALUES (113, 'x')"],
+  ].map((texts) =>
+    conversation(
+      `in a read-only transaction that failed: ${texts.join(' | ')}`,
+      ...queries(
+        'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',
+        'SELECT 1/0',
+        ...texts,
+        'COMMIT',
+        'SELECT id FROM t ORDER BY id',
+      ),
+    ),
+  ),
+  conversation('LISTEN in a read-only transaction', ...queries('BEGIN READ ONLY', 'LISTEN there', 'ROLLBACK')),
+  conversation('COPY in a read-only transaction', ...queries('BEGIN READ ONLY', 'COPY t FROM STDIN', 'ROLLBACK')),
 ];
