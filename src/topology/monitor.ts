@@ -249,6 +249,8 @@ export class Monitor implements Topology {
     this.#paceTimer ??= this.#clock.after(delayMs, () => {
       this.#paceTimer = null;
       this.#waiters.expire(this.#clock.now());
+      // What was there already when they came brings no observation.
+      if (this.#waiters.size > 0) this.#release();
       if (this.#waiters.size > 0) this.#chase();
       else if (this.#secondLookDue) this.#lookAgain();
       this.#secondLookDue = false;

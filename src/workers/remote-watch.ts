@@ -107,14 +107,18 @@ export class RemoteWatch implements Watch {
     if (changesBetween(previous, view).length > 0) {
       for (const listener of this.#listeners) listener(view, previous);
     }
-    for (const { role, problem, freshThroughMs } of view.backends) {
-      if (role === 'replica' && problem === null) this.#waiters.release(freshThroughMs);
-    }
+    this.#release();
   }
 
   /** The monitor does not expect any replica to be that fresh soon. */
   hopeless(fenceMs: number): void {
     this.#waiters.refuse(fenceMs);
+  }
+
+  #release(): void {
+    for (const { role, problem, freshThroughMs } of this.#view.backends) {
+      if (role === 'replica' && problem === null) this.#waiters.release(freshThroughMs);
+    }
   }
 
   #tellSoon(): void {
@@ -134,6 +138,8 @@ export class RemoteWatch implements Watch {
     this.#paceTimer ??= this.#clock.after(PACE_MS, () => {
       this.#paceTimer = null;
       this.#waiters.expire(this.#clock.now());
+      // What was there already when they came brings no view.
+      this.#release();
       if (this.#waiters.size > 0) this.#pace();
     });
   }

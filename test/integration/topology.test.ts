@@ -130,7 +130,10 @@ describe('lag', () => {
 
     await first.set('recovery_min_apply_delay', null);
     await second.query('SELECT pg_wal_replay_resume()');
-    await seen.until('both caught up', (view) => at(view.backends, 1).lagMs === 0 && at(view.backends, 2).lagMs === 0);
+    const resumedAt = performance.now();
+    // What the primary has not flushed it does not send either, until the next commit.
+    await cluster.primary.query('INSERT INTO t VALUES (1)');
+    await seen.until('both caught up', ({ backends }) => [1, 2].every((index) => at(backends, index).freshThroughMs > resumedAt));
 
     // Cut off: nothing comes any more, and the primary writes.
     await first.set('primary_conninfo', 'host=127.0.0.1 port=1 user=postgres');

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { View } from '../../../src/topology/view.ts';
 import { Simulation } from './simulation.ts';
@@ -195,6 +196,51 @@ describe('a fence', () => {
     });
     simulation.clock.advance(10);
     expect(order).toEqual(['first', 'second true']);
+  });
+
+  it('once replayed is told to all who wait within a few round trips, whatever came in between', () => {
+    const node = fc.nat({ max: 2 });
+    const step = fc.oneof(
+      fc.record({ what: fc.constant('write' as const) }),
+      fc.record({ what: fc.constant('replay' as const), node }),
+      fc.record({ what: fc.constant('wait' as const), agoMs: fc.nat({ max: 5 }) }),
+      fc.record({ what: fc.constant('give up' as const), waiter: fc.nat({ max: 10 }) }),
+      fc.record({ what: fc.constant('latency' as const), node, there: fc.nat({ max: 30 }), back: fc.nat({ max: 30 }) }),
+      fc.record({ what: fc.constant('pass' as const), tenths: fc.nat({ max: 60 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        // No regular round comes to the rescue.
+        const simulation = started(3, { intervalMs: 2000, idleIntervalMs: 2000 });
+        const { clock, monitor } = simulation;
+        const primary = simulation.node(0);
+        const waiting = new Map<number, () => void>();
+        let waiters = 0;
+        for (const next of steps) {
+          if (next.what === 'write') primary.position += 100;
+          else if (next.what === 'replay') simulation.node(next.node).position = primary.position;
+          else if (next.what === 'latency') {
+            simulation.node(next.node).latencyMs = [0.05 + next.there / 10, 0.05 + next.back / 10];
+          } else if (next.what === 'pass') clock.advance(next.tenths / 10);
+          else if (next.what === 'give up') {
+            waiting.get(next.waiter)?.();
+            waiting.delete(next.waiter);
+          } else {
+            const waiter = waiters++;
+            const wait = monitor.waitForFence(clock.now() - next.agoMs, clock.now() + 60_000, (reached) => {
+              expect(reached).toBe(true);
+              expect(waiting.delete(waiter)).toBe(true);
+            });
+            if (wait === null) throw new Error('a replica is a moment behind');
+            waiting.set(waiter, () => wait.cancel());
+          }
+        }
+        for (const { index } of monitor.current().backends) simulation.node(index).position = primary.position;
+        clock.advance(40);
+        expect([...waiting.keys()]).toEqual([]);
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it('is not waited for when every replica is hopelessly behind, or none is usable, or nobody can be asked', () => {

@@ -42,6 +42,15 @@ test('a read waits for a view that is fresh enough', () => {
   expect(outcomes).toEqual([900, true, 950, true]);
 });
 
+test('a read that waits for what is there already is told so, though no view comes', () => {
+  const { watch, clock } = stage(viewFresh(900));
+  const outcomes: boolean[] = [];
+  watch.waitForFence(900, 2000, (reached) => outcomes.push(reached));
+  expect(outcomes).toEqual([]);
+  clock.advance(5);
+  expect(outcomes).toEqual([true]);
+});
+
 test('a read does not wait longer than it may, and not at all once it is cancelled', () => {
   const { watch, clock } = stage();
   const outcomes: boolean[] = [];
