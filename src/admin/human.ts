@@ -1,4 +1,4 @@
-/** Numbers for people, on the page and in the console. */
+/** Numbers for people, on the page. */
 
 /** Seconds with the unit that leaves one to three digits in front: `250 µs`, `1.2 ms`, `3 s`, `2 h 5 min`. */
 export function humanDuration(seconds: number): string {

@@ -3,7 +3,7 @@
  *
  * Nothing is pushed here. The forwarding path writes plain numbers into `util/measures.ts`, everything that is true at an
  * instant is held where it happens, and a scrape reads both. So a metric costs nothing while nobody looks, and cannot
- * disagree with the console. This file is the only door to prom-client, which knows the exposition format and the process.
+ * disagree with the page. This file is the only door to prom-client, which knows the exposition format and the process.
  */
 import { collectDefaultMetrics, type Metric as PromMetric, Registry } from 'prom-client';
 import type { LabelCounter } from '../util/counter.ts';

@@ -4,7 +4,7 @@ import type { Histogram } from '../util/histogram.ts';
 import type { Measures } from '../util/measures.ts';
 
 /**
- * What metrics, console and page read when they are asked; built by `app.ts` over the floors below. Every call answers
+ * What metrics and page read when they are asked; built by `app.ts` over the floors below. Every call answers
  * with the present moment: nothing here keeps numbers of its own.
  */
 export interface AdminSources {

@@ -111,7 +111,7 @@ function backendsSettings() {
   const entry = group(
     {
       address: address({ description: 'Host name or address and port (usually 5432).' }, { usual: 5432, min: 1 }),
-      name: optional(text({ description: 'Its name in logs, metrics and the console; its address when left out.' })),
+      name: optional(text({ description: 'Its name in logs, in metrics and on the page; its address when left out.' })),
       weight: integer(
         { description: 'Its share of reads among the replicas, relative to the others.', default: 1 },
         { min: 1, max: 1000 },

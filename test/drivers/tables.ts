@@ -36,8 +36,8 @@ export function placeTable(results: readonly Result[]): string {
   const header = [
     'driver',
     'a statement runs',
-    'read',
-    'prepared read',
+    'read alone',
+    'prepared, alone',
     'in a transaction',
     'in a read-only one',
     'which is spelled',
