@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import type net from 'node:net';
 import { EventLoopDelay } from './admin/event-loop-delay.ts';
 import { type HttpServer, startHttpServer } from './admin/http.ts';
-import type { AdminSources, ClientStats, WorkerStats } from './admin/ports.ts';
+import type { AdminSources } from './admin/ports.ts';
 import { Readiness } from './admin/readiness.ts';
 import { type Report, reportOf } from './admin/report.ts';
+import { clientStats, processUsage } from './admin/usage.ts';
 import { Authenticator } from './auth/authentication.ts';
 import { authRule } from './auth/rules.ts';
 import { UserStore } from './auth/users.ts';
@@ -20,17 +21,14 @@ import { ClientAcceptor } from './server/accept.ts';
 import { Canceller } from './server/canceller.ts';
 import { Gate, type Siblings } from './server/gate.ts';
 import { Listener } from './server/listener.ts';
-import { SessionClient } from './server/session-client.ts';
+import { StatementKnowledge } from './server/statement-knowledge.ts';
 import { ListenerTls } from './server/tls.ts';
-import type { StatementPort, TopologyPort } from './session/ports.ts';
+import { followRoles, topologyPort } from './server/topology-port.ts';
 import { StatementRegistry } from './session/prepared-statements.ts';
 import { ShapeSpeeds } from './session/shape-speeds.ts';
 import type { ListenMode } from './session/state.ts';
-import { opaqueFacts } from './sql/classify.ts';
 import { loadParser } from './sql/parser.ts';
-import { StatementCache } from './sql/statement-cache.ts';
 import { CatalogLoader } from './topology/catalog-loader.ts';
-import type { View } from './topology/view.ts';
 import { monitorLogin, monitorOf, monitorSettings, type Watch } from './topology/watch.ts';
 import { BugError } from './util/assert.ts';
 import { Measures } from './util/measures.ts';
@@ -102,7 +100,6 @@ class House implements App {
   readonly #speeds = new ShapeSpeeds();
   readonly #measures = new Measures();
   readonly #delay = new EventLoopDelay();
-  readonly #statementCache = new StatementCache();
   readonly #registry: StatementRegistry;
   readonly #partitions = new Partitions();
   readonly #saltSecret: Secret;
@@ -110,6 +107,7 @@ class House implements App {
   readonly #membership: Membership | null;
   readonly #watch: Watch;
   readonly #catalogs: CatalogLoader;
+  readonly #statements: StatementKnowledge;
   readonly #verifiers: RoleVerifiers;
   readonly #pools: readonly BackendPool[];
   readonly #gate: Gate;
@@ -118,8 +116,6 @@ class House implements App {
   #http: HttpServer | null = null;
   #ticker: NodeJS.Timeout | null = null;
   #draining = false;
-  #lookups = 0;
-  #learned = 0;
 
   constructor(config: Config, telemetry: Telemetry, membership: Membership | null) {
     this.#membership = membership;
@@ -137,6 +133,7 @@ class House implements App {
       clock: this.#clock,
       telemetry,
     });
+    this.#statements = new StatementKnowledge(this.#catalogs, (database) => membership?.catalogChanged(database));
     this.#verifiers = new RoleVerifiers({
       connection: { ...login, ...verifierLogin(config), applicationName: 'pgweir auth' },
       endpoints: () => endpoints(this.#watch),
@@ -158,7 +155,7 @@ class House implements App {
     );
     this.#acceptor = this.#newAcceptor(config);
     this.#gate = this.#newGate();
-    this.#watch.onChange((view, previous) => this.#topologyChanged(view, previous));
+    this.#watch.onChange((view, previous) => this.#turn.run(() => followRoles(this.#pools, view, previous)));
   }
 
   get listenAddresses(): readonly { readonly host: string; readonly port: number }[] {
@@ -284,6 +281,7 @@ class House implements App {
       if (backend === undefined) throw new BugError(`there is no backend ${index}`);
       return { host: backend.host, port: backend.port };
     };
+    const topology = topologyPort({ watch: this.#watch, turn: this.#turn, clock: this.#clock });
     const tls = () => this.#backendTls;
     const common = { clock: this.#clock, turn: this.#turn, measures: this.#measures, telemetry: this.#telemetry };
     return new Gate({
@@ -296,8 +294,8 @@ class House implements App {
       canceller: new Canceller({ ...common, endpoint, tls }),
       siblings: this.#membership?.siblings ?? null,
       forDatabase: (database) => ({
-        topology: this.#topologyPort(),
-        statements: this.#statementPort(database),
+        topology,
+        statements: this.#statements.of(database),
         registry: this.#registry,
         speeds: this.#speeds,
         random: Math.random,
@@ -330,72 +328,6 @@ class House implements App {
     };
   }
 
-  #topologyPort(): TopologyPort {
-    const watch = this.#watch;
-    const turn = this.#turn;
-    return {
-      view: () => watch.current(),
-      noteTraffic: () => watch.noteTraffic(),
-      suspect: (backend, cause) => watch.suspect(backend, cause),
-      awaitFresh: (fenceMs, timeoutMs, done) => {
-        const wait = watch.waitForFence(fenceMs, this.#clock.now() + timeoutMs, (reached) => {
-          turn.run(() => done(reached));
-        });
-        return wait === null ? null : () => wait.cancel();
-      },
-    };
-  }
-
-  #statementPort(database: string): StatementPort {
-    const house = this;
-    const [catalogs, cache] = [this.#catalogs, this.#statementCache];
-    return {
-      get generation() {
-        return house.#learned;
-      },
-      catalog: () => catalogs.catalogFor(database),
-      facts: (text, catalog, scan) => {
-        house.#lookups++;
-        return cache.facts(text, catalog, scan);
-      },
-      opaque: opaqueFacts,
-      learn: (text, sqlstate) => {
-        house.#learned++;
-        cache.learn(text, catalogs.catalogFor(database), sqlstate);
-      },
-      catalogChanged: () => {
-        catalogs.refresh(database);
-        this.#membership?.catalogChanged(database);
-      },
-      settingCode: () => catalogs.settingCodeOf(database),
-      learnsSettingCode: () => catalogs.learnsSettingCode(database),
-    };
-  }
-
-  /**
-   * Connections to a node whose role has changed are not handed on; those to a former primary end. A node that does not
-   * answer takes no work: reads that hang on it move on.
-   */
-  #topologyChanged(view: View, previous: View): void {
-    this.#turn.enter();
-    try {
-      for (const backend of view.backends) {
-        const before = previous.backends[backend.index];
-        const wasPrimary = previous.primary === backend.index;
-        const replaced = wasPrimary && (view.primary ?? backend.index) !== backend.index;
-        const demoted = wasPrimary && (backend.role === 'replica' || backend.problem === 'fenced');
-        const lost = backend.problem === 'unreachable' && before?.problem !== 'unreachable';
-        if (replaced || demoted) this.#pools[backend.index]?.endAll();
-        else if (lost) this.#pools[backend.index]?.hangs();
-        else if (before !== undefined && before.role !== backend.role && backend.role !== 'unknown') {
-          this.#pools[backend.index]?.retireAll();
-        }
-      }
-    } finally {
-      this.#turn.leave();
-    }
-  }
-
   #tick(): void {
     this.#gate.tick(this.#clock.now());
     this.#partitions.sweep(
@@ -412,27 +344,12 @@ class House implements App {
       eventLoopDelay: this.#delay.histogram,
       clock: this.#clock,
       pools: () => this.#pools.map((pool) => pool.stats()),
-      clients: () => this.#clientStats(),
-      statementCache: () => {
-        const { entries, misses } = this.#statementCache.usage;
-        return { entries, misses, hits: Math.max(0, this.#lookups - misses) };
-      },
+      clients: () => clientStats(this.#gate, this.#config.limits.clients),
+      statementCache: () => this.#statements.usage,
       preparedStatements: () => ({ count: this.#registry.size, bytes: this.#registry.bytes }),
-      workers: () => [usage(this.#membership?.siblings.share.slot ?? 0)],
+      workers: () => [processUsage(this.#membership?.siblings.share.slot ?? 0)],
       lostWorkers: 0,
     };
-  }
-
-  #clientStats(): ClientStats {
-    const states = { login: this.#gate.arriving, idle: 0, active: 0, waiting: 0, 'idle in transaction': 0 };
-    let pinned = 0;
-    for (const client of this.#gate.clients) {
-      if (client instanceof SessionClient) {
-        states[client.session.activity]++;
-        if (client.session.pins.size > 0) pinned++;
-      } else states.active++;
-    }
-    return { states, pinned, limit: this.#config.limits.clients };
   }
 }
 
@@ -450,12 +367,6 @@ export const VERSION: string = (
 export function saltSecret({ monitor: { password } }: Config): Secret {
   const secret = password?.reveal() ?? randomBytes(32).toString('hex');
   return Secret.from(createHmac('sha256', secret).update('pgweir salts').digest('hex'));
-}
-
-/** What this process has used. */
-function usage(slot: number): WorkerStats {
-  const { user, system } = process.cpuUsage();
-  return { slot, cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
 }
 
 /** Who asks for verifiers: the role of `auth.query`, or the monitor's. */
