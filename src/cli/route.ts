@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/settings.ts';
+import { newSession } from '../routing/context.ts';
 import { decide } from '../routing/decide.ts';
-import { type Explanation, explain, newSession, toText } from '../routing/explain.ts';
+import { type Explanation, explain, toText } from '../routing/explain.ts';
 import { ruleFor } from '../routing/rules.ts';
 import { unloadedCatalog } from '../sql/catalog.ts';
 import { loadParser } from '../sql/parser.ts';

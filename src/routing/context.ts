@@ -44,3 +44,24 @@ export interface Reads {
   /** Replicas, by index, that failed this read already. */
   readonly failedOn: readonly number[];
 }
+
+/** A client that has just connected and has neither set, written nor read anything. */
+export const newSession: SessionContext = {
+  mode: 'split',
+  pinnedTo: null,
+  transactionOn: null,
+  beginning: null,
+  importsSnapshot: false,
+  defaultReadOnly: false,
+  defaultIsolation: null,
+  scanSafe: true,
+  routeSetting: null,
+  rule: null,
+  nowMs: 0,
+  lastPrimaryMs: -Infinity,
+  lastReplicaMs: -Infinity,
+  lastReplica: -1,
+  lastReplicaIncarnation: -1,
+  maxStalenessMs: null,
+  failedOn: [],
+};

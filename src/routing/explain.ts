@@ -95,24 +95,3 @@ export function explainReplicas(view: View, reads: Reads, policy: RoutingPolicy)
     return { name, eligible: false, why: `not known to contain the last ${Math.ceil(lackingMs)} ms that it must` };
   });
 }
-
-/** A client that has just connected and has neither set, written nor read anything. */
-export const newSession: SessionContext = {
-  mode: 'split',
-  pinnedTo: null,
-  transactionOn: null,
-  beginning: null,
-  importsSnapshot: false,
-  defaultReadOnly: false,
-  defaultIsolation: null,
-  scanSafe: true,
-  routeSetting: null,
-  rule: null,
-  nowMs: 0,
-  lastPrimaryMs: -Infinity,
-  lastReplicaMs: -Infinity,
-  lastReplica: -1,
-  lastReplicaIncarnation: -1,
-  maxStalenessMs: null,
-  failedOn: [],
-};

@@ -1,5 +1,5 @@
 import { chooseReplica } from '../routing/balance.ts';
-import type { SessionContext } from '../routing/context.ts';
+import { newSession, type SessionContext } from '../routing/context.ts';
 import { intentOf, OPTIMISTIC_TRANSACTION, withAvailability } from '../routing/decide.ts';
 import { isEligible } from '../routing/eligibility.ts';
 import { moveFenceMs, strictestStaleness } from '../routing/fence.ts';
@@ -54,25 +54,7 @@ export class Router {
     this.#clock = parts.clock;
     this.#random = parts.random;
     this.#scanMode = parts.scanMode;
-    this.#context = {
-      mode: state.mode,
-      pinnedTo: null,
-      transactionOn: null,
-      beginning: null,
-      importsSnapshot: false,
-      defaultReadOnly: false,
-      defaultIsolation: null,
-      scanSafe: true,
-      routeSetting: null,
-      rule: parts.policy.rule,
-      nowMs: 0,
-      lastPrimaryMs: Number.NEGATIVE_INFINITY,
-      lastReplicaMs: Number.NEGATIVE_INFINITY,
-      lastReplica: -1,
-      lastReplicaIncarnation: -1,
-      maxStalenessMs: null,
-      failedOn: NONE,
-    };
+    this.#context = { ...newSession, mode: state.mode, rule: parts.policy.rule };
   }
 
   /** Where the work belongs, whether or not a replica is fit for it now. */
@@ -140,5 +122,4 @@ export class Router {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-const NONE: readonly number[] = [];
 const READ_WRITE_TRANSACTION = routeTo('primary', 'read-write transaction');

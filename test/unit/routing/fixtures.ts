@@ -1,5 +1,5 @@
 import type { SessionContext } from '../../../src/routing/context.ts';
-import { newSession } from '../../../src/routing/explain.ts';
+import { newSession } from '../../../src/routing/context.ts';
 import type { RoutingPolicy } from '../../../src/routing/policy.ts';
 import type { Facts, StatementFacts } from '../../../src/sql/facts.ts';
 import type { BackendView, View } from '../../../src/topology/view.ts';
