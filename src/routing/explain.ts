@@ -1,6 +1,6 @@
 import type { Facts } from '../sql/facts.ts';
 import type { View } from '../topology/view.ts';
-import type { Reads, SessionContext } from './context.ts';
+import type { Reads } from './context.ts';
 import { isEligible, isUsable } from './eligibility.ts';
 import { moveFenceMs } from './fence.ts';
 import type { RoutingPolicy } from './policy.ts';
