@@ -36,6 +36,7 @@ import { realClock } from './util/real-clock.ts';
 import { Secret } from './util/secret.ts';
 import { silentTelemetry, type Telemetry } from './util/telemetry.ts';
 import { Turn } from './util/turn.ts';
+import { TurnClock } from './util/turn-clock.ts';
 
 interface AppDependencies {
   readonly telemetry?: Telemetry;
@@ -97,6 +98,7 @@ class House implements App {
   readonly #telemetry: Telemetry;
   readonly #clock = realClock;
   readonly #turn = new Turn((work) => setImmediate(work));
+  readonly #turnClock = new TurnClock(realClock, this.#turn);
   readonly #speeds = new ShapeSpeeds();
   readonly #measures = new Measures();
   readonly #delay = new EventLoopDelay();
@@ -147,7 +149,7 @@ class House implements App {
           backend: { index, name: backend.name, host: backend.host, port: backend.port },
           limits: config.pool,
           tls: () => this.#backendTls,
-          clock: this.#clock,
+          clock: this.#turnClock,
           turn: this.#turn,
           measures: this.#measures,
           telemetry,
@@ -283,7 +285,7 @@ class House implements App {
     };
     const topology = topologyPort({ watch: this.#watch, turn: this.#turn, clock: this.#clock });
     const tls = () => this.#backendTls;
-    const common = { clock: this.#clock, turn: this.#turn, measures: this.#measures, telemetry: this.#telemetry };
+    const common = { clock: this.#turnClock, turn: this.#turn, measures: this.#measures, telemetry: this.#telemetry };
     return new Gate({
       ...common,
       acceptor: () => this.#acceptor,

@@ -153,7 +153,7 @@ export class BackendConnection implements LedgerOwner {
   /** Enters a segment whose messages are written next. */
   push(segment: Segment): void {
     if (this.#ledger.owed === 0) {
-      this.#assumed.clear();
+      if (this.#assumed.size > 0) this.#assumed.clear();
       this.#unnamedAssumed = null;
     }
     this.#ledger.push(segment);

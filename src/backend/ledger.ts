@@ -344,7 +344,7 @@ export class Ledger {
     } else this.#slab = null;
     segment.complete = true;
     this.#served++;
-    const next = this.#queue.shift() ?? null;
+    const next = this.#queue.length === 0 ? null : (this.#queue.shift() ?? null);
     this.#head = next;
     segment.sink.ready(segment, status);
     if (next !== null && next === this.#head) this.#begin(next);

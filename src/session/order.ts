@@ -16,7 +16,8 @@ import type { Work } from './work.ts';
 export function mustWait(state: SessionState, message: Piece & { readonly type: number }): boolean {
   const { type } = message;
   const { works } = state;
-  const last = works[works.length - 1];
+  // Asked of every message: an index of -1 would be looked up as a name.
+  const last = works.length === 0 ? undefined : works[works.length - 1];
   if (last === undefined || isCopyMessage(type) || last.copyOpen) return false;
   if (type === FRONTEND.terminate) return isAnswerDue(state);
   if (last.endsInFlush) return true;

@@ -1,6 +1,10 @@
 import { assert } from './assert.ts';
 
-/** A map of bounded size that forgets what was used longest ago. Insertion order of `Map` is the recency list. */
+/**
+ * A map of bounded size that forgets what was used longest ago. Insertion order of `Map` is the recency list; it is kept once
+ * half of the bound is reached, since before that nothing is near to being forgotten, and moving an entry costs more than
+ * finding it.
+ */
 export class Lru<K, V> {
   readonly #entries = new Map<K, V>();
   readonly #maxEntries: number;
@@ -19,7 +23,7 @@ export class Lru<K, V> {
 
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
-    if (value !== undefined) {
+    if (value !== undefined && 2 * this.#entries.size > this.#maxEntries) {
       this.#entries.delete(key);
       this.#entries.set(key, value);
     }

@@ -4,6 +4,9 @@ export interface Flushable {
   flush(): boolean;
 }
 
+/** Room for so many sockets is kept from turn to turn. Ours. */
+const MAX_ROOM = 1024;
+
 /**
  * One write per socket per turn. Everything that handles an event of the outside (bytes came, a timer fired, a connection
  * became free) runs between `enter` and `leave`; sockets that gathered bytes meanwhile are flushed when the outermost
@@ -12,7 +15,10 @@ export interface Flushable {
  */
 export class Turn {
   #depth = 0;
-  readonly #dirty: Flushable[] = [];
+  #number = 0;
+  /** The first `#gathered` are to be flushed; the rest is room from earlier turns, kept because emptying an array costs. */
+  readonly #dirty: (Flushable | null)[] = [];
+  #gathered = 0;
   readonly #late: Flushable[] = [];
   readonly #defer: (work: () => void) => void;
 
@@ -22,7 +28,12 @@ export class Turn {
   }
 
   enter(): void {
-    this.#depth++;
+    if (this.#depth++ === 0) this.#number++;
+  }
+
+  /** Of the turn that runs, or ran last. */
+  get number(): number {
+    return this.#number;
   }
 
   /** Returns false when some write of this turn was not taken whole: borrowed bytes are then still referenced. */
@@ -34,11 +45,14 @@ export class Turn {
     let tookAll = true;
     try {
       // Flushing may gather more; it is still part of the turn, and the list is walked until nothing is left.
-      for (let index = 0; index < this.#dirty.length; index++) {
-        if (this.#dirty[index]?.flush() === false) tookAll = false;
+      for (let index = 0; index < this.#gathered; index++) {
+        const socket = this.#dirty[index];
+        this.#dirty[index] = null;
+        if (socket?.flush() === false) tookAll = false;
       }
     } finally {
-      this.#dirty.length = 0;
+      if (this.#dirty.length > MAX_ROOM) this.#dirty.length = 0;
+      this.#gathered = 0;
       this.#depth = 0;
     }
     return tookAll;
@@ -59,7 +73,7 @@ export class Turn {
 
   /** To be called when a socket has gathered its first bytes. Only inside a turn. */
   gathered(socket: Flushable): void {
-    this.#dirty.push(socket);
+    this.#dirty[this.#gathered++] = socket;
   }
 
   /** Flushes when everything that is due now was handled: what many sockets bring at once leaves together on this one. */
