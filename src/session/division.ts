@@ -37,10 +37,27 @@ function endsTransaction(statement: StatementFacts): boolean {
   return (statement.kind === 'commit' || statement.kind === 'rollback') && !statement.chain;
 }
 
-/** Behind the end of the transaction only reads follow. */
-function isFineOnReplica(work: Work, behind: readonly StatementFacts[]): boolean {
-  return work.facts.every(({ effect }) => effect === 'read') && behind.every(({ kind }) => kind === 'query' || kind === 'show');
+/** Behind the end of the transaction only reads follow, or one statement that means another thing when it stands alone. */
+function isFineOnReplica({ facts }: Work, behind: readonly StatementFacts[]): boolean {
+  const [first, ...others] = behind;
+  if (others.length === 0 && first !== undefined && MINDS_ITS_BLOCK.has(first.kind)) return true;
+  return facts.every(({ effect }) => effect === 'read') && behind.every(({ kind }) => kind === 'query' || kind === 'show');
 }
+
+/**
+ * In a message of several statements PostgreSQL runs what is outside of a transaction as in a block (implicit block,
+ * xact.c), of which these, for one, may tell.
+ */
+const MINDS_ITS_BLOCK: ReadonlySet<StatementFacts['kind']> = new Set([
+  'commit',
+  'rollback',
+  'set',
+  'set transaction',
+  'savepoint',
+  'release',
+  'rollback to',
+  'declare cursor',
+]);
 
 function partOf(work: Work, text: string, names: Names): Work {
   const part = new Work('query', work.startedMs);

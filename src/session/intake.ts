@@ -11,6 +11,7 @@ import type { Dispatcher } from './dispatcher.ts';
 import { sessionFrames } from './frames.ts';
 import type { Names } from './names.ts';
 import { isAnswerDue, isCopyMessage, mustWait } from './order.ts';
+import { mayRelocate } from './relocation.ts';
 import type { SessionState } from './state.ts';
 import { ClientMessage, Work } from './work.ts';
 
@@ -268,7 +269,7 @@ export class Intake {
     // On trust, all of it must be known first.
     const streams =
       state.optimistic === null &&
-      (state.begun === null || state.begun.texts === null) &&
+      !mayRelocate(state) &&
       state.active !== null &&
       (state.expectsTransaction || state.pinned || state.transaction === 'open');
     const flushes = message.type === FRONTEND.flush;

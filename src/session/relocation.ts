@@ -12,25 +12,41 @@ import type { Work } from './work.ts';
 
 /** What is known of the transaction that runs on a replica. */
 export interface Begun {
-  readonly modes: TransactionModes;
+  /** Null: not known. */
+  readonly modes: TransactionModes | null;
+  /** It has them from the one before, which was ended AND CHAIN: then it keeps them also when it fails. */
+  readonly chained: boolean;
   /** All that was said in it, as Query messages, while it has not had its first query; null when it has. */
   readonly texts: readonly Buffer[] | null;
 }
 
-/** To be called when a work is done that ran on a replica; `begun` as it was before. Returns what is open behind it. */
-export function begunBehind(begun: Begun | null, work: Work, failed: boolean, isOpen: boolean): Begun | null {
+const UNKNOWN: Begun = { modes: null, chained: false, texts: null };
+
+/** To be called when a work is done that ran on a replica; `before`: as it was before. Returns what is open behind it. */
+export function begunBehind(before: Begun | null, work: Work, failed: boolean, isOpen: boolean): Begun | null {
   if (!isOpen) return null;
-  const before: Begun = begun ?? { modes: work.begins?.modes ?? {}, texts: work.begins?.preamble ?? [] };
+  const { begins } = work;
+  const first: Begun | null =
+    begins === null ? before : { modes: begins.modes, chained: false, texts: begins.failed ? null : begins.preamble };
   const statements = work.facts.flatMap((facts) => facts.statements);
-  let { modes } = before;
-  for (const statement of statements) {
-    if (statement.kind === 'begin') modes = statement.modes;
-    else if (statement.kind === 'set transaction') modes = { ...modes, ...statement.modes };
+  let { modes, chained, texts } = first ?? (statements[0]?.kind === 'begin' ? NEW : UNKNOWN);
+  for (const [index, statement] of statements.entries()) {
+    if (statement.kind === 'begin') modes = modes === null ? null : { ...modes, ...statement.modes };
+    else if (statement.kind === 'set transaction') modes = modes === null ? null : { ...modes, ...statement.modes };
+    else if (statement.kind === 'commit' || statement.kind === 'rollback') {
+      // Whether it came to that before it failed, only the first one tells.
+      if (!statement.chain || (failed && (index > 0 || statements.length === 1))) modes = null;
+      chained = true;
+    }
   }
-  const { texts } = before;
-  const repeatable = texts !== null && !failed && work.kind === 'query' && statements.every(({ kind }) => CONTROL.has(kind));
-  return { modes, texts: repeatable ? [...texts, encodeQuery(work.text)] : null };
+  if (!work.ran) return { modes, chained, texts };
+  const ranEach = work.kind === 'query' || (work.kind === 'batch' && work.executes === work.texts().size);
+  const isRepeatable = texts !== null && !failed && ranEach && statements.every(({ kind }) => CONTROL.has(kind));
+  texts = isRepeatable && texts !== null ? [...texts, ...[...work.texts()].map((text) => encodeQuery(text))] : null;
+  return { modes, chained, texts };
 }
+
+const NEW: Begun = { modes: {}, chained: false, texts: [] };
 
 /** They neither take a snapshot nor leave anything that ROLLBACK does not take away. */
 const CONTROL: ReadonlySet<StatementFacts['kind']> = new Set(['begin', 'set transaction', 'set', 'reset', 'show']);
@@ -38,17 +54,20 @@ const CONTROL: ReadonlySet<StatementFacts['kind']> = new Set(['begin', 'set tran
 /** What it takes to run the work on the primary, in the transaction that is on a replica; null when it belongs there. */
 export function relocated({ begun, transaction }: SessionState, work: Work): DeferredTransaction | null {
   if (begun === null || !work.complete) return null;
-  const { modes, texts } = begun;
-  if (transaction === 'failed') {
-    return chains(work) ? { preamble: [beginWith(modes)], modes, settings: new Map(), failed: true } : null;
-  }
-  return texts !== null && needsPrimary(work) ? { preamble: [...texts], modes, settings: new Map(), failed: false } : null;
+  const { modes, chained, texts } = begun;
+  if (modes === null) return null;
+  const anew = (preamble: Buffer[], failed: boolean) => ({ preamble, modes, settings: new Map<string, string>(), failed });
+  if (transaction !== 'failed') return texts !== null && needsPrimary(work) ? anew([...texts], false) : null;
+  if (!goesOn(work)) return null;
+  return anew(chained ? [beginWith(modes), CHAIN] : [beginWith(modes)], true);
 }
+
+const CHAIN = encodeQuery('COMMIT AND CHAIN');
 
 /** Whether a replica would refuse what PostgreSQL allows in a read-only transaction, or may. */
 export function needsPrimary(work: Work): boolean {
-  for (const { effect, statements } of work.facts) {
-    if (effect !== 'read' || statements.some(changesModes)) return true;
+  for (const { effect, reason, statements } of work.facts) {
+    if ((effect === 'write' && reason !== 'session control') || statements.some(changesModes)) return true;
   }
   return false;
 }
@@ -59,8 +78,20 @@ function changesModes(statement: StatementFacts): boolean {
   return statement.snapshot || isolation === 'serializable' || readOnly === false;
 }
 
-function chains(work: Work): boolean {
-  return work.facts.some(({ statements }) => statements.some((statement) => 'chain' in statement && statement.chain));
+/** Whether the work does not end with the end of the transaction. Of a Query without AND CHAIN the rest goes its own way. */
+function goesOn({ kind, facts }: Work): boolean {
+  const statements = facts.flatMap((one) => one.statements);
+  const end = statements.findIndex((statement) => 'chain' in statement);
+  const first = statements[end];
+  if (first === undefined || !('chain' in first)) return false;
+  return first.chain || (kind === 'batch' && end < statements.length - 1);
+}
+
+/** Whether all of a batch must be known before it is known where it goes. What is under way may yet tell. */
+export function mayRelocate({ begun, transaction, activeIsPrimary, mode, works }: SessionState): boolean {
+  if (activeIsPrimary || mode !== 'split') return false;
+  if (works.length > 0) return true;
+  return begun !== null && begun.modes !== null && (begun.texts !== null || transaction === 'failed');
 }
 
 function beginWith({ isolation, readOnly, deferrable }: TransactionModes): Buffer {

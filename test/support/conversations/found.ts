@@ -169,6 +169,7 @@ export const FOUND: readonly Conversation[] = [
     ['ROLLBACK; DELETE FROM t WHERE nowhere = 1; DELETE FROM t', 'SELECT count(*) FROM t'],
     ["ROLLBACK; INSERT INTO t VALUES (105, 'x'); SELECT 1/0", 'SELECT count(*) FROM t'],
     ['COMMIT; COPY t FROM STDIN', 'SELECT 1'],
+    ['COMMIT; COMMIT', "ROLLBACK; SET LOCAL work_mem = '6MB'", 'SHOW work_mem'],
     ["SET work_mem = '6MB'", "COMMIT; INSERT INTO t VALUES (106, current_setting('work_mem'))", 'SHOW work_mem'],
     ["SET work_mem = '6MB'", "ROLLBACK; INSERT INTO t VALUES (107, current_setting('work_mem')) RETURNING name"],
     ["SELECT 1; COMMIT; SELECT nextval('numbers'); BEGIN READ ONLY", "INSERT INTO t VALUES (108, 'x')", 'ROLLBACK'],
@@ -204,6 +205,15 @@ export const FOUND: readonly Conversation[] = [
     ['COMMIT AND CHAIN', 'SHOW transaction_read_only', 'SHOW transaction_isolation', "INSERT INTO t VALUES (111, 'x')"],
     ['ROLLBACK AND CHAIN', 'SHOW transaction_read_only', 'SHOW transaction_isolation', "INSERT INTO t VALUES (112, 'x')"],
     ["COMMIT AND CHAIN; INSERT INTO t VALUES (113, 'x')"],
+    ['ROLLBACK', 'BEGIN READ ONLY; SELECT 1', 'COMMIT AND CHAIN; SELECT 1/0', 'ROLLBACK AND CHAIN', 'SHOW transaction_read_only'],
+    [
+      'ROLLBACK',
+      'BEGIN READ ONLY; SELECT 1',
+      'SELECT 1; COMMIT AND CHAIN',
+      'SELECT 1/0',
+      'COMMIT AND CHAIN',
+      'SHOW transaction_read_only',
+    ],
   ].map((texts) =>
     conversation(
       `in a read-only transaction that failed: ${texts.join(' | ')}`,
@@ -218,4 +228,14 @@ export const FOUND: readonly Conversation[] = [
   ),
   conversation('LISTEN in a read-only transaction', ...queries('BEGIN READ ONLY', 'LISTEN there', 'ROLLBACK')),
   conversation('COPY in a read-only transaction', ...queries('BEGIN READ ONLY', 'COPY t FROM STDIN', 'ROLLBACK')),
+  conversation('a read-only transaction that is begun in a batch and becomes SERIALIZABLE', [
+    ...[parse('', 'BEGIN READ ONLY'), bind(''), execute(), parse('', "SET work_mem = '6MB'"), bind(''), execute(), sync, ready],
+    ...[...run('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE'), ready],
+    ...queries('SHOW transaction_isolation', 'COMMIT', 'SHOW work_mem', 'RESET work_mem'),
+  ]),
+  conversation('a batch that ends a read-only transaction that failed, and goes on', [
+    ...queries('BEGIN READ ONLY', 'SELECT 1/0'),
+    ...[parse('', 'ROLLBACK'), bind(''), execute(), parse('', 'DELETE FROM t WHERE id = 1'), bind(''), execute(), sync, ready],
+    ...queries('SELECT count(*) FROM t'),
+  ]),
 ];
