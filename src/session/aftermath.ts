@@ -26,6 +26,8 @@ export class Aftermath {
   readonly #clock: Clock;
   readonly #statements: StatementPort;
   readonly #custom = new CustomSettings();
+  /** What the database's code does to them, when it was asked for the next question's sake. */
+  #code: SettingCode | null = null;
   /** Settings to ask for by name. */
   readonly #touched = new Set<string>();
   #askResidue = false;
@@ -122,9 +124,18 @@ export class Aftermath {
     }
   }
 
-  /** Asks what is due; `done` is called when the answers are in, unless the connection is lost first. */
+  /**
+   * Asks what is due, or what must be known before; `done` is called when the answers are in, unless the connection is lost
+   * first. Then more may be due. All questions are sent at once: what the client sends meanwhile may begin a transaction.
+   */
   ask(connection: BackendConnection, done: () => void): void {
     const all = this.#askAllSettings;
+    const code = all ? (this.#statements.settingCode() ?? this.#code) : UNREAD_CODE;
+    if (code === null) {
+      this.#askCode(connection, done);
+      return;
+    }
+    this.#code = null;
     if (all) {
       connection.mayHideSettings = true;
       for (const name of this.#state.settings.entries.keys()) if (name.includes('.')) this.#touched.add(name);
@@ -143,15 +154,14 @@ export class Aftermath {
       if (!read(answer)) this.#pin('state unknown');
       if (--this.#open === 0) done();
     };
-    if (all)
-      this.#withCode(connection, (code) => {
-        const inquiry = this.#custom.take(code);
-        Question.ask(
-          connection,
-          changedSettingsQuery(inquiry.candidates),
-          answered((answer) => this.#readAll(answer, connection, inquiry)),
-        );
-      });
+    if (all) {
+      const inquiry = this.#custom.take(code);
+      Question.ask(
+        connection,
+        changedSettingsQuery(inquiry.candidates),
+        answered((answer) => this.#readAll(answer, connection, inquiry)),
+      );
+    }
     if (names.length > 0) {
       Question.ask(
         connection,
@@ -172,19 +182,15 @@ export class Aftermath {
     this.#custom.forget();
   }
 
-  /** Finds out, if nobody has, what functions there are that set settings with a name of their own. */
-  #withCode(connection: BackendConnection, go: (code: SettingCode) => void): void {
-    const known = this.#statements.settingCode();
-    if (known !== null) {
-      go(known);
-      return;
-    }
+  /** Finds out what functions there are that set settings with a name of their own. */
+  #askCode(connection: BackendConnection, done: () => void): void {
     const learn = this.#statements.learnsSettingCode();
     Question.ask(connection, SETTING_CODE_QUERY, (answer, status) => {
       if (status === 0) return;
       const code = answer === null ? null : readSettingCode(answer);
       if (code !== null) learn(code);
-      go(code ?? UNREAD_CODE);
+      this.#code = code ?? UNREAD_CODE;
+      done();
     });
   }
 
@@ -259,6 +265,7 @@ export class Aftermath {
 
   /** `connection`: null when no prepared statements can have been dropped. */
   #noteFacts(facts: Facts, connection: BackendConnection | null): void {
+    if (facts.changesCatalog) this.#code = null;
     for (const statement of facts.statements) this.#noteStatement(statement, connection);
     for (const risk of facts.residue) {
       if (risk === 'settings') this.#askAllSettings = true;
