@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Pgweir, startPgweir } from '../support/pgweir.ts';
+import { clientMessage } from '../support/transcript.ts';
 import { expectWholePools } from '../support/weather.ts';
 import { WireClient } from '../support/wire-client.ts';
 
@@ -173,4 +174,21 @@ describe('a setting of which nobody can know the name holds its session', () => 
     expect(await unpinned()).toBe(before + 1);
     await expectNothingLeft(['hidden.one']);
   });
+});
+
+test('nothing is asked in the middle of what the client does next', async () => {
+  using client = await connect(pgweir);
+  for (let round = 0; round < 5; round++) {
+    await client.query(
+      `CREATE OR REPLACE FUNCTION anew() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET anew.round = ${round}; END'`,
+    );
+    await client.query('SELECT anew()');
+    // It asks for the code of the database meanwhile.
+    client.send(clientMessage('Query', 'COPY notes FROM STDIN'));
+    await client.receive(1);
+    client.send(clientMessage('CopyData', '7\n'), clientMessage('CopyDone'));
+    expect((await client.receiveUntilReady()).map(({ args }) => args[0])).toEqual(['COPY 1', 'I']);
+    expect((await client.query("SELECT current_setting('anew.round')")).rows).toEqual([[String(round)]]);
+  }
+  await client.query('DROP FUNCTION anew()');
 });
