@@ -34,6 +34,7 @@ export class Router {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #scanMode: () => ScanMode;
+  readonly #reported: ReadonlyMap<string, string>;
   readonly #context: Mutable<SessionContext>;
   /** The settings that the context was last made from. */
   #seen: SettingsSet | null = null;
@@ -46,6 +47,8 @@ export class Router {
       readonly clock: Clock;
       readonly random: () => number;
       readonly scanMode: () => ScanMode;
+      /** Settings as the server reported them at login, which startup options, roles and databases may have changed. */
+      readonly reported: ReadonlyMap<string, string>;
     },
   ) {
     this.#state = state;
@@ -54,6 +57,7 @@ export class Router {
     this.#clock = parts.clock;
     this.#random = parts.random;
     this.#scanMode = parts.scanMode;
+    this.#reported = parts.reported;
     this.#context = { ...newSession, mode: state.mode, rule: parts.policy.rule };
   }
 
@@ -114,7 +118,8 @@ export class Router {
 
   #see(settings: SettingsSet): void {
     this.#seen = settings;
-    const readOnly = settings.entries.get('default_transaction_read_only');
+    const name = 'default_transaction_read_only';
+    const readOnly = settings.entries.get(name) ?? this.#reported.get(name);
     this.#context.defaultReadOnly = readOnly !== undefined && !isOff(readOnly);
     this.#context.defaultIsolation = settings.entries.get('default_transaction_isolation')?.toLowerCase() ?? null;
   }

@@ -76,7 +76,7 @@ export class Session implements ConnectionHolder, Sharer {
     state.lastPrimaryMs = options.origin.lastPrimaryMs;
     const aftermath = new Aftermath(state, statements, measures, clock);
     const names = new Names(state, statements, aftermath, reported);
-    const router = new Router(state, { policy, own, clock, random, scanMode: () => names.scanMode() });
+    const router = new Router(state, { policy, own, clock, random, scanMode: () => names.scanMode(), reported });
     const replies = new Replies(state, client, this.#replied(), measures, limits.heldReplyBytes);
     const dispatcher = new Dispatcher(
       { state, router, leases, topology, clock, measures, holder: this, speeds },

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Pgweir, startPgweir } from '../support/pgweir.ts';
@@ -57,6 +57,26 @@ describe('where statements run, asked of the database', () => {
     const client = await connect();
     for (const text of texts) await client.query(text);
     expect(replicaPorts()).toContain(await portOf(client));
+    await client.query('COMMIT');
+    await client.end();
+  });
+
+  test.each([
+    ['by a startup option', { options: '-c default_transaction_read_only=on' }],
+    ['for its role', { user: 'reader' }],
+  ])('so does one of a session whose transactions are read-only %s, until it says otherwise', async (_how, login) => {
+    await cluster.primary.query(`DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN SUPERUSER;
+      ALTER ROLE reader SET default_transaction_read_only = on`);
+    await cluster.waitForReplay();
+    const client = new pg.Client({ host: '127.0.0.1', port: pgweir.port, user: 'postgres', database: 'postgres', ...login });
+    await client.connect();
+    await client.query('BEGIN');
+    expect(replicaPorts()).toContain(await portOf(client));
+    await expect(client.query("INSERT INTO items VALUES (3, 'three')")).rejects.toMatchObject({ code: '25006' });
+    await client.query('ROLLBACK');
+    await client.query('SET default_transaction_read_only = off');
+    await client.query('BEGIN');
+    expect(await portOf(client)).toBe(cluster.primary.port);
     await client.query('COMMIT');
     await client.end();
   });
