@@ -104,6 +104,20 @@ export const DEVIATIONS: readonly { readonly why: string; readonly told: Convers
     ),
   },
   {
+    why: 'a message that goes on elsewhere behind the end of its transaction reports settings between its parts, not at its end',
+    told: conversation(
+      'a setting that is rolled back in the middle of a message',
+      ...queries('BEGIN READ ONLY', 'SELECT 1', "SET application_name = 'x'", "ROLLBACK; INSERT INTO t VALUES (120, 'x')"),
+    ),
+  },
+  {
+    why: 'a batch does not go on elsewhere: behind the end of a read-only transaction a standby refuses its write',
+    told: conversation('a batch that ends a read-only transaction, and writes', [
+      ...queries('BEGIN READ ONLY', 'SELECT 1'),
+      ...[parse('', 'COMMIT'), bind(''), execute(), parse('', 'DELETE FROM t'), bind(''), execute(), sync, ready],
+    ]),
+  },
+  {
     why: 'a statement whose result type changed is prepared again unseen, outside of a transaction, if its result is described',
     told: conversation(
       'a result type that changes outside a transaction',
