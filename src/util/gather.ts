@@ -11,6 +11,9 @@ export interface ByteSink {
 /** Pieces up to this many bytes in all are copied into one buffer: cheaper than a vector of small ones. Measured, ours. */
 const COPY_LIMIT = 16 * 1024;
 
+/** Where they are copied; another once the kernel has not taken it whole. */
+let scratch = Buffer.allocUnsafeSlow(COPY_LIMIT);
+
 /**
  * What one socket is to be sent in this turn. Slices of one buffer that follow each other become one piece, so the replies
  * of a pipeline leave as the one slab they came in.
@@ -21,8 +24,10 @@ export class Gather implements Flushable {
   #buffer: Buffer | null = null;
   #start = 0;
   #end = 0;
-  #earlier: Buffer[] | null = null;
+  #earlier: Slice[] | null = null;
   #earlierBytes = 0;
+  /** The socket has kept what it was given, as one with TLS does: it gets buffers of its own. */
+  #keeps = false;
 
   constructor(turn: Turn, sink: ByteSink) {
     this.#turn = turn;
@@ -50,13 +55,16 @@ export class Gather implements Flushable {
   flush(): boolean {
     const buffer = this.#buffer;
     if (buffer === null) return true;
+    const start = this.#start;
+    const end = this.#end;
     const earlier = this.#earlier;
-    const last = this.#start === 0 && this.#end === buffer.length ? buffer : buffer.subarray(this.#start, this.#end);
     const bytes = this.bytes;
     this.drop();
-    if (earlier === null) return this.#sink.write(last);
-    earlier.push(last);
-    return bytes <= COPY_LIMIT ? this.#sink.write(Buffer.concat(earlier, bytes)) : this.#sink.writeAll(earlier);
+    if (earlier === null) return this.#sink.write(cut(buffer, start, end));
+    if (bytes <= COPY_LIMIT) return this.#writeCopied(earlier, bytes, buffer, start, end);
+    const pieces = earlier.map((slice) => cut(slice.buffer, slice.start, slice.end));
+    pieces.push(cut(buffer, start, end));
+    return this.#sink.writeAll(pieces);
   }
 
   /** Forgets what was gathered: the socket is gone. */
@@ -68,9 +76,32 @@ export class Gather implements Flushable {
     this.#end = 0;
   }
 
+  #writeCopied(earlier: readonly Slice[], bytes: number, last: Buffer, start: number, end: number): boolean {
+    const copy = this.#keeps ? Buffer.allocUnsafe(bytes) : scratch;
+    let at = 0;
+    for (const slice of earlier) at += slice.buffer.copy(copy, at, slice.start, slice.end);
+    last.copy(copy, at, start, end);
+    const taken = this.#sink.write(cut(copy, 0, bytes));
+    if (!taken && !this.#keeps) {
+      this.#keeps = true;
+      scratch = Buffer.allocUnsafeSlow(COPY_LIMIT);
+    }
+    return taken;
+  }
+
   #setAside(open: Buffer): void {
     this.#earlier ??= [];
-    this.#earlier.push(open.subarray(this.#start, this.#end));
+    this.#earlier.push({ buffer: open, start: this.#start, end: this.#end });
     this.#earlierBytes += this.#end - this.#start;
   }
+}
+
+interface Slice {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+function cut(buffer: Buffer, start: number, end: number): Buffer {
+  return start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end);
 }
