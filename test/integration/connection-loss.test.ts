@@ -96,9 +96,16 @@ test('what runs nothing is sent again: Parse, Describe and Close of a write', as
   );
   const prepared = await client.receiveUntilReady();
   expect(prepared.map(({ name }) => name)).toEqual(['ParseComplete', 'ParameterDescription', 'NoData', 'ReadyForQuery']);
-  cutOnce(clientMessage('Sync').toString('latin1'), 0);
+  // Of the Close nothing is sent but the Sync; that of the monitor's questions comes with them, and is to pass.
+  const sync = clientMessage('Sync').toString('latin1');
+  relay.rule = ({ direction, text, chunk }) => {
+    if (direction !== 'to PostgreSQL' || text !== sync) return chunk;
+    relay.rule = null;
+    return { cut: Buffer.alloc(0) };
+  };
   client.send(clientMessage('Close', 'S', 'w'), clientMessage('Sync'));
   expect((await client.receiveUntilReady()).map(({ name }) => name)).toEqual(['CloseComplete', 'ReadyForQuery']);
+  expect(relay.rule).toBe(null);
 });
 
 describe('a connection is lost while it is pinned', () => {
