@@ -276,7 +276,7 @@ describe('a connection to the primary is lost', () => {
         ).length > 0,
     );
     await client.query("DO $$ BEGIN PERFORM set_config('work_mem', '5MB', false); END $$");
-    await terminate('SELECT name, pg_catalog.current_setting');
+    await terminate('WITH known AS MATERIALIZED');
     const messages = await client.receiveUntilClosed();
     expect(messages[0]?.args[0]).toMatchObject({ S: 'FATAL', C: '08006', D: expect.stringContaining('state unknown') });
     await blocker;
