@@ -31,9 +31,9 @@ export function begunBehind(before: Begun | null, work: Work, failed: boolean, i
   const statements = work.facts.flatMap((facts) => facts.statements);
   let { modes, chained, texts } = first ?? (statements[0]?.kind === 'begin' ? NEW : UNKNOWN);
   for (const [index, statement] of statements.entries()) {
-    if (statement.kind === 'begin') modes = modes === null ? null : { ...modes, ...statement.modes };
-    else if (statement.kind === 'set transaction') modes = modes === null ? null : { ...modes, ...statement.modes };
-    else if (statement.kind === 'commit' || statement.kind === 'rollback') {
+    if (statement.kind === 'begin' || statement.kind === 'set transaction') {
+      modes = modes === null ? null : { ...modes, ...statement.modes };
+    } else if (statement.kind === 'commit' || statement.kind === 'rollback') {
       // Whether it came to that before it failed, only the first one tells.
       if (!statement.chain || (failed && (index > 0 || statements.length === 1))) modes = null;
       chained = true;

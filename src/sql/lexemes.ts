@@ -171,3 +171,32 @@ export function blockCommentEnd(text: string, start: number): number {
   }
   return length + 1;
 }
+
+/** The end of whatever token or comment begins at `start`; of another character, that is what stands behind it. */
+export function lexemeEnd(text: string, start: number): number {
+  switch (classOf(text.charCodeAt(start))) {
+    case IDENTIFIER: {
+      const end = wordEnd(text, start);
+      const escapes = end === start + 1 && (text.charCodeAt(start) | 32) === 101 && text[end] === "'";
+      return escapes ? stringEnd(text, end, true) : end;
+    }
+    case QUOTE:
+      return stringEnd(text, start, false);
+    case DOUBLE_QUOTE:
+      return quotedIdentifierEnd(text, start);
+    case DOLLAR: {
+      const end = dollarQuoteEnd(text, start);
+      return end < 0 ? start + 1 : end;
+    }
+    case DASH:
+      return isComment(text, start) ? lineCommentEnd(text, start) : start + 1;
+    case SLASH:
+      return isComment(text, start) ? blockCommentEnd(text, start) : start + 1;
+    default:
+      return start + 1;
+  }
+}
+
+export function isComment(text: string, start: number): boolean {
+  return text.startsWith('--', start) || text.startsWith('/*', start);
+}

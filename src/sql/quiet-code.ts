@@ -3,15 +3,12 @@ import { builtinFunction } from './functions.ts';
 import {
   blockCommentEnd,
   classOf,
-  DASH,
-  DOLLAR,
   DOUBLE_QUOTE,
-  dollarQuoteEnd,
   IDENTIFIER,
+  lexemeEnd,
   lineCommentEnd,
   QUOTE,
   quotedIdentifierEnd,
-  SLASH,
   stringEnd,
   wordEnd,
 } from './lexemes.ts';
@@ -81,19 +78,8 @@ export function isQuiet(code: { readonly language: string; readonly source: stri
         // A backslash may escape the quote, if the function was made without standard_conforming_strings.
         if (source.slice(start, i).includes('\\')) return false;
         break;
-      case DOLLAR: {
-        const end = dollarQuoteEnd(source, i);
-        i = end < 0 ? i + 1 : end;
-        break;
-      }
-      case DASH:
-        i = source.charCodeAt(i + 1) === 45 ? lineCommentEnd(source, i) : i + 1;
-        break;
-      case SLASH:
-        i = source.charCodeAt(i + 1) === 42 ? blockCommentEnd(source, i) : i + 1;
-        break;
       default:
-        i += 1;
+        i = lexemeEnd(source, i);
     }
     const last = source[start] ?? '';
     if (last.trim() !== '') before = last;

@@ -1,18 +1,4 @@
-import {
-  blockCommentEnd,
-  classOf,
-  DASH,
-  DOLLAR,
-  DOUBLE_QUOTE,
-  dollarQuoteEnd,
-  IDENTIFIER,
-  lineCommentEnd,
-  QUOTE,
-  quotedIdentifierEnd,
-  SLASH,
-  stringEnd,
-  wordEnd,
-} from './lexemes.ts';
+import { classOf, DASH, DOLLAR, DOUBLE_QUOTE, dollarQuoteEnd, IDENTIFIER, lexemeEnd, QUOTE, SLASH, wordEnd } from './lexemes.ts';
 
 /**
  * What code says of settings with a name of their own (`app.tenant`). PostgreSQL lists them nowhere: who wants to know of one
@@ -130,42 +116,31 @@ interface Token {
 
 function tokensOf(source: string): Token[] {
   const tokens: Token[] = [];
-  let i = 0;
-  while (i < source.length) {
-    const start = i;
-    const code = source.charCodeAt(i);
+  let end = 0;
+  for (let start = 0; start < source.length; start = end) {
+    end = lexemeEnd(source, start);
+    const code = source.charCodeAt(start);
     switch (classOf(code)) {
       case IDENTIFIER:
-        i = wordEnd(source, i);
-        if (i === start + 1 && source[i] === "'" && (code | 32) === 101) {
-          i = stringEnd(source, i, true);
-          tokens.push({ kind: 'string', text: unquoted(source.slice(start + 1, i)) });
-        } else tokens.push({ kind: 'word', text: source.slice(start, i).toLowerCase() });
+        if (end === wordEnd(source, start)) tokens.push({ kind: 'word', text: source.slice(start, end).toLowerCase() });
+        else tokens.push({ kind: 'string', text: unquoted(source.slice(start + 1, end)) });
         break;
       case QUOTE:
-        i = stringEnd(source, i, false);
-        tokens.push({ kind: 'string', text: unquoted(source.slice(start, i)) });
+        tokens.push({ kind: 'string', text: unquoted(source.slice(start, end)) });
         break;
       case DOUBLE_QUOTE:
-        i = quotedIdentifierEnd(source, i);
-        tokens.push({ kind: 'word', text: source.slice(start + 1, i - 1).replaceAll('""', '"') });
+        tokens.push({ kind: 'word', text: source.slice(start + 1, end - 1).replaceAll('""', '"') });
         break;
       case DOLLAR: {
-        const end = dollarQuoteEnd(source, i);
-        i = end < 0 ? i + 1 : end;
         const delimiter = source.indexOf('$', start + 1) + 1 - start;
-        if (end >= 0) tokens.push({ kind: 'string', text: source.slice(start + delimiter, end - delimiter) });
-        else tokens.push({ kind: 'other', text: '$' });
+        if (dollarQuoteEnd(source, start) < 0) tokens.push({ kind: 'other', text: '$' });
+        else tokens.push({ kind: 'string', text: source.slice(start + delimiter, end - delimiter) });
         break;
       }
       case DASH:
-        i = source.charCodeAt(i + 1) === 45 ? lineCommentEnd(source, i) : i + 1;
-        break;
       case SLASH:
-        i = source.charCodeAt(i + 1) === 42 ? blockCommentEnd(source, i) : i + 1;
         break;
       default:
-        i += 1;
         if (code > 32) tokens.push({ kind: 'other', text: source.charAt(start) });
     }
   }

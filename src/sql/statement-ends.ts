@@ -1,18 +1,4 @@
-import {
-  blockCommentEnd,
-  classOf,
-  DASH,
-  DOLLAR,
-  DOUBLE_QUOTE,
-  dollarQuoteEnd,
-  IDENTIFIER,
-  lineCommentEnd,
-  QUOTE,
-  quotedIdentifierEnd,
-  SLASH,
-  stringEnd,
-  wordEnd,
-} from './lexemes.ts';
+import { isComment, lexemeEnd } from './lexemes.ts';
 
 /**
  * The index behind the semicolon that ends the `count`th statement of a byte-as-char text, -1 if there is none. Statements
@@ -31,7 +17,7 @@ export function statementEnd(text: string, count: number): number {
       isEmpty = true;
       continue;
     }
-    const end = tokenEnd(text, i);
+    const end = lexemeEnd(text, i);
     if (code > 32 && !isComment(text, i)) isEmpty = false;
     i = end;
   }
@@ -39,31 +25,3 @@ export function statementEnd(text: string, count: number): number {
 }
 
 const SEMICOLON = 59;
-
-function tokenEnd(text: string, start: number): number {
-  switch (classOf(text.charCodeAt(start))) {
-    case IDENTIFIER: {
-      const end = wordEnd(text, start);
-      const escapes = end === start + 1 && (text.charCodeAt(start) | 32) === 101 && text[end] === "'";
-      return escapes ? stringEnd(text, end, true) : end;
-    }
-    case QUOTE:
-      return stringEnd(text, start, false);
-    case DOUBLE_QUOTE:
-      return quotedIdentifierEnd(text, start);
-    case DOLLAR: {
-      const end = dollarQuoteEnd(text, start);
-      return end < 0 ? start + 1 : end;
-    }
-    case DASH:
-      return isComment(text, start) ? lineCommentEnd(text, start) : start + 1;
-    case SLASH:
-      return isComment(text, start) ? blockCommentEnd(text, start) : start + 1;
-    default:
-      return start + 1;
-  }
-}
-
-function isComment(text: string, start: number): boolean {
-  return text.startsWith('--', start) || text.startsWith('/*', start);
-}
