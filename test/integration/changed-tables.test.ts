@@ -382,6 +382,7 @@ describe.each([
   const prepareAnew = [clientMessage('Close', 'S', 's'), parse('s', text), sync];
 
   async function connectBoth(to: Pgweir): Promise<[WireClient, WireClient]> {
+    await changeTable("DROP TABLE tea; CREATE TABLE tea (id int, name text); INSERT INTO tea VALUES (1, 'green'), (2, 'black')");
     const clients = await Promise.all([connect(to), connect(to)]);
     for (const client of clients) await ask(client, ...prepare);
     for (const client of clients) expect(rowsOf(await ask(client, ...run)).length).toBe(2);
@@ -390,9 +391,6 @@ describe.each([
 
   test('is refused until each prepares it anew, as by PostgreSQL', async () => {
     for (const pgweir of [one, many]) {
-      await changeTable(
-        "DROP TABLE tea; CREATE TABLE tea (id int, name text); INSERT INTO tea VALUES (1, 'green'), (2, 'black')",
-      );
       const [first, second] = await connectBoth(pgweir);
       using _first = first;
       using _second = second;
@@ -405,9 +403,6 @@ describe.each([
 
   test('is run for who prepares it after the change, wherever an old plan is', async () => {
     for (const pgweir of [one, many]) {
-      await changeTable(
-        "DROP TABLE tea; CREATE TABLE tea (id int, name text); INSERT INTO tea VALUES (1, 'green'), (2, 'black')",
-      );
       const [first, second] = await connectBoth(pgweir);
       using _first = first;
       using _second = second;
