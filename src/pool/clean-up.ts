@@ -4,10 +4,11 @@ import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 
 /**
  * Makes a connection like new after its client left it in any state, transaction open, settings changed, temporary tables
- * there. Nothing may be owed on it. `done` hears whether it worked; a connection on which it did not must be closed.
+ * there. Answers to questions of ours may be owed on it. `done` hears whether it worked; a connection on which it did not must be closed.
  * Source: DISCARD in PostgreSQL's documentation; it cannot run in a transaction block, so that is ended first.
  */
 export function cleanUp(connection: BackendConnection, done: (clean: boolean) => void): void {
+  let cleaned = false;
   if (connection.status !== TRANSACTION_STATUS.idle) Question.ask(connection, 'ROLLBACK', () => undefined);
   Question.ask(connection, 'DISCARD ALL', (answer, status) => {
     const clean = answer !== null && status === TRANSACTION_STATUS.idle;
@@ -16,7 +17,12 @@ export function cleanUp(connection: BackendConnection, done: (clean: boolean) =>
       connection.settings = connection.loginSettings;
       connection.mayHideSettings = false;
     }
-    done(clean);
+    cleaned = clean;
+  });
+  // The client may have left before it was asked what it had made. The schema stays, empty (namespace.c).
+  Question.ask(connection, 'SELECT pg_catalog.pg_my_temp_schema() <> 0', (answer) => {
+    if (answer !== null) connection.hasTemporarySchema = answer[0]?.[0] === 't';
+    done(cleaned && answer !== null);
   });
 }
 

@@ -16,7 +16,7 @@ export class Leases {
   readonly #partition: Partition;
   readonly #pools: readonly BackendPool[];
   readonly #sharedEnds = {
-    giveBack: (connection: BackendConnection) => (connection.owed > 0 ? this.abandon(connection) : this.give(connection)),
+    giveBack: (connection: BackendConnection) => (connection.owed > 0 ? this.discard(connection) : this.give(connection)),
     lost: (connection: BackendConnection) => this.discard(connection),
   };
 
@@ -69,11 +69,8 @@ export class Leases {
   }
 
   abandon(connection: BackendConnection): void {
-    if (connection.closed || connection.owed > 0 || connection.cancelsInFlight > 0) {
-      this.discard(connection);
-      return;
-    }
-    cleanUp(connection, this.#cleaned(connection));
+    if (connection.closed || connection.cancelsInFlight > 0) this.discard(connection);
+    else cleanUp(connection, this.#cleaned(connection));
   }
 
   rollBack(connection: BackendConnection): void {

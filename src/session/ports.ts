@@ -33,7 +33,7 @@ export interface LeasePort {
   give(connection: BackendConnection): void;
   /** Gives a connection back that is clean once its transaction, in which only reads ran, is rolled back. */
   rollBack(connection: BackendConnection): void;
-  /** Gives a connection back whose client has left it in any state: it is cleaned or closed. */
+  /** Gives a connection back whose client has left it in any state, owing nothing but to us: it is cleaned or closed. */
   abandon(connection: BackendConnection): void;
   /** Gives a connection back that must not be used again. */
   discard(connection: BackendConnection): void;

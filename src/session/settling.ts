@@ -48,14 +48,17 @@ export class Settling {
   leave(held: { readonly active: BackendConnection | null; readonly home: BackendConnection | null }, mayBeCut: boolean): void {
     const { state, aftermath, intake, leases } = this.#parts;
     aftermath.letGo();
-    const clean = state.works.length === 0 && state.transaction === 'idle' && !state.settling && !aftermath.due;
+    const answered = state.works.length === 0;
+    const clean = answered && state.transaction === 'idle' && !state.settling && !aftermath.due;
     for (const connection of new Set([held.active, held.home])) {
       if (connection === null) continue;
       connection.holder = null;
       const plain = connection.owed === 0 && !connection.congested && !connection.mayHideSettings;
       const quiet = plain && !connection.cancelled && connection.cancelsInFlight === 0;
       const cut = connection === held.active && (intake.insideCopy || mayBeCut);
-      if (cut || state.pins.has('process state')) leases.discard(connection);
+      // What the client asked may take any time, or do anything yet; what we asked is answered at once.
+      const busy = connection.owed > 0 && !answered;
+      if (cut || busy || state.pins.has('process state')) leases.discard(connection);
       else if (clean && quiet && !state.pinned) leases.give(connection);
       else leases.abandon(connection);
     }
