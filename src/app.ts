@@ -24,6 +24,7 @@ import { Listener } from './server/listener.ts';
 import { StatementKnowledge } from './server/statement-knowledge.ts';
 import { ListenerTls } from './server/tls.ts';
 import { followRoles, topologyPort } from './server/topology-port.ts';
+import { LiftedReads } from './session/lifted-reads.ts';
 import { StatementRegistry } from './session/prepared-statements.ts';
 import { ShapeSpeeds } from './session/shape-speeds.ts';
 import type { ListenMode } from './session/state.ts';
@@ -103,6 +104,7 @@ class House implements App {
   readonly #measures = new Measures();
   readonly #delay = new EventLoopDelay();
   readonly #registry: StatementRegistry;
+  readonly #lifts: LiftedReads;
   readonly #partitions = new Partitions();
   readonly #saltSecret: Secret;
   #backendTls: BackendTls;
@@ -125,6 +127,7 @@ class House implements App {
     this.#telemetry = telemetry;
     this.#backendTls = loadBackendTls(config.backendTls);
     this.#registry = new StatementRegistry(config.limits.statementBytes);
+    this.#lifts = new LiftedReads(this.#registry);
     this.#saltSecret = membership?.saltSecret ?? saltSecret(config);
     const tls = () => this.#backendTls;
     const login = monitorLogin(config, tls);
@@ -300,6 +303,7 @@ class House implements App {
         statements: this.#statements.of(database),
         registry: this.#registry,
         speeds: this.#speeds,
+        lifts: this.#lifts,
         random: Math.random,
       }),
       replication: {
@@ -320,6 +324,7 @@ class House implements App {
       limits,
       sessionPool: pool.mode === 'session',
       sharedReads: pool.sharedReads,
+      preparedReads: pool.preparedReads,
       policy: (user: string, database: string) => ({
         consistency: routing.consistency,
         transactions: routing.transactions,

@@ -176,6 +176,12 @@ const WORK: readonly Metric[] = [
     emit(measures.sharedReads),
   ),
   counter(
+    'pgweir_prepared_reads_total',
+    [],
+    'Simple queries that were sent as prepared statements, with their literals as parameters.',
+    ({ measures }, emit) => emit(measures.preparedReads),
+  ),
+  counter(
     'pgweir_unshared_total',
     ['cause'],
     'Shared connections that were left to one of their sessions, or given back.',

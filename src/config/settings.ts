@@ -354,6 +354,11 @@ function poolSettings() {
           'Small reads of many clients, of shapes that are known to be quick, are pipelined over few connections, which costs both sides less. Off: each has a connection to itself while it runs.',
         default: true,
       }),
+      preparedReads: flag({
+        description:
+          'Shared reads of simple queries that differ only in what columns are compared with (`WHERE id = 7`) are sent as one prepared statement, so that PostgreSQL parses and plans them once. Its logs and pg_stat_activity show them with `$1` in place of the value.',
+        default: true,
+      }),
       minIdle: integer(
         { description: 'Idle connections kept open for each user, database and backend that was used.', default: 0 },
         { min: 0, max: 10_000 },

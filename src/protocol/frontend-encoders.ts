@@ -1,4 +1,4 @@
-import { allocateMessage, writeInt16, writeInt32, writeString } from './bytes.ts';
+import { allocateMessage, writeInt16, writeInt32, writeLength, writeString } from './bytes.ts';
 import { FRONTEND, TARGET } from './codes.ts';
 
 /**
@@ -49,6 +49,31 @@ export function encodeBind(portal: string, statement: string): Buffer {
   return message;
 }
 
+/**
+ * Runs a prepared statement with values in text, as a Query would: Bind to the unnamed portal, its Describe, Execute of all
+ * rows, Sync. `statement`: its name without the zero.
+ */
+export function encodeBoundRead(statement: Buffer, values: readonly string[]): Buffer {
+  let bind = HEADER_BYTES + 1 + statement.length + 1 + 2 + 2 + 2;
+  for (const value of values) bind += 4 + value.length;
+  const messages = Buffer.allocUnsafe(bind + RUN_AND_SYNC.length);
+  messages[0] = FRONTEND.bind;
+  writeLength(messages, 1, bind - 1);
+  messages[HEADER_BYTES] = 0;
+  let at = HEADER_BYTES + 1 + statement.copy(messages, HEADER_BYTES + 1);
+  messages[at] = 0;
+  writeInt16(messages, at + 1, 0);
+  writeInt16(messages, at + 3, values.length);
+  at += 5;
+  for (const value of values) {
+    writeInt32(messages, at, value.length);
+    at += 4 + messages.write(value, at + 4, 'latin1');
+  }
+  writeInt16(messages, at, 0);
+  RUN_AND_SYNC.copy(messages, bind);
+  return messages;
+}
+
 export function encodeDescribe(target: Target, name: string): Buffer {
   return targetMessage(FRONTEND.describe, target, name);
 }
@@ -91,3 +116,6 @@ function targetMessage(type: number, target: Target, name: string): Buffer {
   writeString(message, 6, name);
   return message;
 }
+
+const HEADER_BYTES = 5;
+const RUN_AND_SYNC = Buffer.concat([encodeDescribe('portal', ''), encodeExecute(''), SYNC]);

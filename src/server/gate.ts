@@ -27,6 +27,7 @@ export interface ServingRules {
   readonly limits: SessionLimits & SessionTimeouts & { readonly clients: number; readonly clientsPerUser: number | null };
   readonly sessionPool: boolean;
   readonly sharedReads: boolean;
+  readonly preparedReads: boolean;
   policy(user: string, database: string): SessionPolicy;
 }
 
@@ -47,7 +48,9 @@ export interface GateParts extends Omit<SessionClientParts, 'timeouts' | 'cancel
   /** Null: there are none. */
   readonly siblings: Siblings | null;
   /** The parts of a session that are its database's. */
-  readonly forDatabase: (database: string) => Pick<SessionParts, 'topology' | 'statements' | 'registry' | 'speeds' | 'random'>;
+  readonly forDatabase: (
+    database: string,
+  ) => Pick<SessionParts, 'topology' | 'statements' | 'registry' | 'speeds' | 'lifts' | 'random'>;
   readonly replication: Omit<ReplicationRelayParts, 'gone'>;
   readonly measures: Measures;
   readonly telemetry: Telemetry;
@@ -202,6 +205,7 @@ export class Gate {
         own: of.own,
         sessionPool: rules.sessionPool,
         sharedReads: rules.sharedReads,
+        preparedReads: rules.preparedReads,
         limits: rules.limits,
       },
       of.partition,

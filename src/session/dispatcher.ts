@@ -12,6 +12,7 @@ import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import { wishFor } from './lease-wish.ts';
+import type { LiftedReads } from './lifted-reads.ts';
 import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, HAS_QUERIED, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, SharedPort, TopologyPort } from './ports.ts';
@@ -42,6 +43,7 @@ export interface DispatcherOptions {
   readonly sessionPool: boolean;
   readonly fenceWaitMs: number;
   readonly sharedReads: boolean;
+  readonly preparedReads: boolean;
 }
 
 /** Reads of one session that are under way on a shared connection at most: a long pipeline is better off by itself. Ours. */
@@ -61,6 +63,7 @@ export class Dispatcher {
   readonly #measures: Measures;
   readonly #holder: ConnectionHolder & Sharer;
   readonly #speeds: ShapeSpeeds;
+  readonly #lifts: LiftedReads;
   readonly #options: DispatcherOptions;
   readonly #owner: DispatcherOwner;
   readonly #sender: Sender;
@@ -80,6 +83,7 @@ export class Dispatcher {
       /** Hears of what happens to connections while they are held. */
       readonly holder: ConnectionHolder & Sharer;
       readonly speeds: ShapeSpeeds;
+      readonly lifts: LiftedReads;
     },
     options: DispatcherOptions,
     owner: DispatcherOwner,
@@ -93,6 +97,7 @@ export class Dispatcher {
     this.#measures = parts.measures;
     this.#holder = parts.holder;
     this.#speeds = parts.speeds;
+    this.#lifts = parts.lifts;
     this.#options = options;
     this.#owner = owner;
     this.#sender = new Sender(sink, () => owner.resumed());
@@ -408,7 +413,15 @@ export class Dispatcher {
     const { connection } = shared;
     work.shared = true;
     this.#measures.sharedReads++;
+    if (work.kind === 'query' && this.#options.preparedReads && !work.failedLifted) this.#lift(work);
     this.#put(work, connection, null);
+  }
+
+  /** Outside a transaction, and with nothing behind it but reads: if it fails it is run again as it is. */
+  #lift(work: Work): void {
+    const facts = work.facts[0];
+    work.lifted = facts === undefined ? null : this.#lifts.lift(facts, work.text);
+    if (work.lifted !== null) this.#measures.preparedReads++;
   }
 
   #lease(work: Work, backend: number, primary: boolean): void {
@@ -500,7 +513,8 @@ export class Dispatcher {
     this.#segment = segment;
     state.works.push(work);
     state.open = work.complete ? null : work;
-    for (const message of work.messages) this.#sender.message(connection, work, segment, message);
+    if (work.lifted !== null) this.#sender.lifted(connection, work, segment, work.lifted);
+    else for (const message of work.messages) this.#sender.message(connection, work, segment, message);
     if (work.complete) this.#finish(work, connection);
     else if (!work.retryable) work.messages.length = 0;
     this.#topology.noteTraffic();

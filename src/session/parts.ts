@@ -1,6 +1,7 @@
 import type { Clock } from '../util/clock.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import type { LiftedReads } from './lifted-reads.ts';
 import type { ClientPort, LeasePort, StatementPort, TopologyPort } from './ports.ts';
 import type { StatementRegistry } from './prepared-statements.ts';
 import type { SessionPolicy } from './router.ts';
@@ -17,6 +18,7 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly measures: Measures;
   readonly speeds: ShapeSpeeds;
+  readonly lifts: LiftedReads;
   readonly policy: SessionPolicy;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -44,6 +46,7 @@ export interface SessionOptions {
   readonly own: ReadonlyMap<string, string>;
   readonly sessionPool: boolean;
   readonly sharedReads: boolean;
+  readonly preparedReads: boolean;
   readonly limits: SessionLimits;
 }
 

@@ -15,6 +15,7 @@ import { FRONTEND } from '../protocol/codes.ts';
 import { encodeClose, encodeParse, encodeQuery, FLUSH, SYNC } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import type { LiftedRead } from './lifted-reads.ts';
 import { ISOLATION_CHECK } from './optimism.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
 import { CheckStep, droppedStep, NameStep, ObserveStep, ParseStep } from './steps.ts';
@@ -82,7 +83,8 @@ export class Sender {
       if (work.begins.failed) this.#swallowed(connection, work, FAILING, null);
     }
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
-    const segment = new Segment('forward', this.sink, work.guard, work.kind === 'batch' ? new ReplyScript() : null);
+    const isExtended = work.kind === 'batch' || work.lifted !== null;
+    const segment = new Segment('forward', this.sink, work.guard, isExtended ? new ReplyScript() : null);
     segment.work = work;
     segment.hidesReady = work.endsInFlush || work.rest !== null;
     connection.push(segment);
@@ -121,6 +123,21 @@ export class Sender {
       default:
     }
     connection.write(message.buffer, message.start, message.end);
+  }
+
+  /** Sends what stands in place of the work's Query. The client hears what a Query draws: no BindComplete. */
+  lifted(connection: BackendConnection, work: Work, segment: Segment, { statement, messages }: LiftedRead): void {
+    const { id, backendName } = statement;
+    if (connection.statement(id, segment) === null) {
+      this.#makeRoom(connection, segment, statement);
+      connection.step(segment, new ParseStep(connection, work, { id, named: true }, null));
+      const parse = parseMessage(statement, backendName.toString('latin1'));
+      connection.write(parse, 0, parse.length);
+    }
+    connection.step(segment, droppedStep);
+    connection.step(segment, plainStep);
+    connection.step(segment, plainStep);
+    connection.write(messages, 0, messages.length);
   }
 
   /** Behind the work's last message: names that existed only for an error's sake go away again. */

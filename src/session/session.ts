@@ -68,7 +68,7 @@ export class Session implements ConnectionHolder, Sharer {
   idleSinceMs: number;
 
   constructor(parts: SessionParts, options: SessionOptions) {
-    const { client, leases, topology, statements, clock, measures, policy, random, speeds } = parts;
+    const { client, leases, topology, statements, clock, measures, policy, random, speeds, lifts } = parts;
     const { mode, limits, reported } = options;
     const own = new OwnSettings(options.own);
     const ofClient = new SessionStatements(parts.registry, limits.statementsPerClient);
@@ -79,12 +79,13 @@ export class Session implements ConnectionHolder, Sharer {
     const router = new Router(state, { policy, own, clock, random, scanMode: () => names.scanMode(), reported });
     const replies = new Replies(state, client, this.#replied(), measures, limits.heldReplyBytes);
     const dispatcher = new Dispatcher(
-      { state, router, leases, topology, clock, measures, holder: this, speeds },
+      { state, router, leases, topology, clock, measures, holder: this, speeds, lifts },
       {
         heldReplyBytes: limits.heldReplyBytes,
         sessionPool: options.sessionPool,
         fenceWaitMs: policy.fenceWaitMs,
         sharedReads: options.sharedReads,
+        preparedReads: options.preparedReads,
       },
       {
         workRefused: (work, error) => this.#refused(work, error),
@@ -487,6 +488,7 @@ export class Session implements ConnectionHolder, Sharer {
     }
     this.#account(work, now, failed);
     if (work.retryable) this.#learnSpeed(work, now, failed);
+    if (work.failedLifted && !failed && work.facts[0] !== undefined) this.#parts.lifts.leave(work.facts[0]);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
     if (
       idle &&

@@ -18,6 +18,11 @@ const CHANGED = 'changed since it was prepared';
  * @returns whether the client may have the new plan's result
  */
 export function retirePlans(work: Work, connection: BackendConnection, segment: Segment): boolean {
+  if (work.lifted !== null) {
+    const { id, backendName } = work.lifted.statement;
+    connection.retireStatement(id, backendName);
+    return true;
+  }
   const bound = boundBy(work);
   // A statement of SQL's PREPARE is not ours to prepare.
   let mayRunAgain = work.kind === 'batch' && work.messages.length > 0;

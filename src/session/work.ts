@@ -2,6 +2,7 @@ import type { Guard } from '../backend/exchange.ts';
 import type { Route } from '../routing/route.ts';
 import type { Facts } from '../sql/facts.ts';
 import type { Said } from './custom-settings.ts';
+import type { LiftedRead } from './lifted-reads.ts';
 import type { PreparedStatement, SessionStatement, UnnamedChange } from './prepared-statements.ts';
 import type { DeferredTransaction } from './state.ts';
 
@@ -89,6 +90,10 @@ export class Work {
   begins: DeferredTransaction | null = null;
   /** Was sent on a shared connection. */
   shared = false;
+  /** What was sent in place of its Query; null when that was sent as it is. */
+  lifted: LiftedRead | null = null;
+  /** It failed when it was sent in another way than its client wrote it. */
+  failedLifted = false;
   /** Bytes of its reply that have come. */
   replyBytes = 0;
   /** When its backend can have begun with it, at the earliest: when it was sent, or what was sent before it was done; ms. */
@@ -152,6 +157,7 @@ export class Work {
   startAgain(): void {
     this.again = false;
     this.shared = false;
+    this.lifted = null;
     this.replyBytes = 0;
     this.retryCause = null;
     this.sent = false;

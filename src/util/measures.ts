@@ -25,6 +25,8 @@ export class Measures {
 
   /** Reads that were sent on shared connections; and connections that stopped being shared, by cause. */
   sharedReads = 0;
+  /** Reads that were sent as prepared statements with their literals as parameters. */
+  preparedReads = 0;
   readonly unshared = new LabelCounter();
 
   /** Backend connections, by the name of the backend: logged in; ended, whoever ended them; could not be opened or logged in. */

@@ -41,7 +41,7 @@ const BROKEN: readonly (readonly [string, string, readonly string[]])[] = [
     `${MINIMUM}moniter: {}\npool: { max_conns: 1, min_idel: 0 }\nthreads: 2\n`,
     [
       '3:1: moniter is not a setting; did you mean monitor?',
-      '4:9: pool.max_conns is not a setting; known here: mode, max_per_backend, shared_reads, min_idle, idle_timeout, max_lifetime, wait_timeout, max_waiters, statements_per_connection',
+      '4:9: pool.max_conns is not a setting; known here: mode, max_per_backend, shared_reads, prepared_reads, min_idle, idle_timeout, max_lifetime, wait_timeout, max_waiters, statements_per_connection',
       '4:23: pool.min_idel is not a setting; did you mean min_idle?',
       '5:1: threads is not a setting; known here: listen, backends, backend_tls, tls, monitor, auth, routing, pool, limits, http, shutdown, workers, log',
     ],

@@ -49,6 +49,7 @@ monitor: { user: pgweir, password: \${PGWEIR_MONITOR_PASSWORD} }
         mode: 'transaction',
         maxPerBackend: 50,
         sharedReads: true,
+        preparedReads: true,
         minIdle: 0,
         idleTimeoutMs: 300_000,
         maxLifetimeMs: 3_600_000,

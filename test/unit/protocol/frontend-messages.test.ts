@@ -16,6 +16,7 @@ import {
 import {
   COPY_DONE,
   encodeBind,
+  encodeBoundRead,
   encodeClose,
   encodeCopyFail,
   encodeDescribe,
@@ -31,6 +32,7 @@ import {
 } from '../../../src/protocol/frontend-encoders.ts';
 import { CLIENT_LOGIN_RULES, clientRules } from '../../../src/protocol/limits.ts';
 import { type Decoder, onlyProtocolErrors, refusalOf, testCodec } from '../../support/codec-case.ts';
+import { clientMessage } from '../../support/transcript.ts';
 
 const RULES = clientRules(1_000);
 
@@ -226,4 +228,18 @@ test('no body makes a reader throw anything but ProtocolError, or look past its 
     }),
     { numRuns: 1_000 },
   );
+});
+
+test.each([
+  ['s1', []],
+  ['s1', ['7']],
+  ['a longer name', ['', "it's", '\xff\0', '7'.repeat(300)]],
+])('a bound read of %j with %j is Bind, Describe, Execute and Sync', (name, values) => {
+  const expected = [
+    clientMessage('Bind', '', name, [], values, []),
+    clientMessage('Describe', 'P', ''),
+    clientMessage('Execute', '', 0),
+    clientMessage('Sync'),
+  ];
+  expect(encodeBoundRead(Buffer.from(name, 'latin1'), values)).toEqual(Buffer.concat(expected));
 });

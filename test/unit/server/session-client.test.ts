@@ -42,6 +42,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
     clock: realClock,
     measures,
     speeds: new ShapeSpeeds(),
+    lifts: absent(),
     policy: { consistency: 'session', transactions: 'declared', whenNoReplica: 'primary', fenceWaitMs: 0, rule: null },
     random: () => 0,
   };
@@ -67,6 +68,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
       own: new Map(),
       sessionPool: false,
       sharedReads: false,
+      preparedReads: false,
       limits,
     },
     new Partition({ user: 'app', database: 'app', parameters: new Map() }, { kind: 'none' }, ''),

@@ -1,0 +1,265 @@
+import fc from 'fast-check';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+import { type Pgweir, startPgweir } from '../support/pgweir.ts';
+import { clientMessage } from '../support/transcript.ts';
+import { connectPg, until } from '../support/weather.ts';
+import { WireClient } from '../support/wire-client.ts';
+
+/**
+ * Simple queries that are sent as prepared statements, with their literals as parameters: what the client hears is what the
+ * replica itself says to the text as it is, to the byte.
+ */
+let cluster: Cluster;
+let pgweir: Pgweir;
+/** In transactions on the replica: with them there is enough under way for reads to be shared. */
+let others: pg.Client[] = [];
+let direct: WireClient;
+let through: WireClient;
+
+const COLUMNS = {
+  small: ['7', "'7'", '40000', "'x'", '-7', '07'],
+  n: ['7', '0', "'7'", '2147483647', '2147483648', '7.0', '1e1', "'7 '", "'seven'", '- 7', '0x7', 'NULL', "E'7'"],
+  big: ['7', '9223372036854775807', "'9223372036854775808'", "'7'"],
+  exact: ['7', '7.50', "'7.50'", "'NaN'", '99999999999999999999'],
+  float: ['7', '7.5', "'Infinity'", "'7.5'"],
+  word: ["'it''s'", "''", "'a'", "'\\'", "'Gr\u00fc\u00dfe'", '7', "E'a'", "U&'\\0061'", "'a'\n'b'", "N'a'", '\'a\' COLLATE "C"'],
+  short: ["'abc'", "'abcdef'", "'abc  '", '7'],
+  padded: ["'ab'", "'ab  '", "'abcdef'"],
+  flag: ["'t'", "'yes'", 'true', "'maybe'", '1'],
+  id: ["'00000000-0000-0000-0000-000000000007'", "'7'"],
+  day: ["'2026-01-07'", "'7.1.2026'", "'epoch'", "'no day'"],
+  instant: ["'2026-01-07 12:00'", "'2026-01-07 12:00+05'", "'epoch'", "'now'"],
+  span: ["'7 days'", "interval '7 days'"],
+  mood: ["'glad'", "'sad'", "'unheard of'"],
+  positive: ['7', "'7'", "'-7'"],
+  doc: [`'{"a": 7}'`, `'{"a":  7}'`, "'{'"],
+  list: ["'{7,8}'", "'{7'", 'ARRAY[7,8]'],
+  bytes: ["'\\x07'", "'a'"],
+  letter: ["'a'", "'ab'"],
+  label: ["'a name'", "'7'"],
+  kinds: ["'(1)'", '7'],
+  missing: ['7'],
+} as const;
+
+const SCHEMA = `
+  CREATE TYPE mood AS ENUM ('glad', 'sad');
+  CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+  CREATE TABLE kinds (small int2, n int4, big int8, exact numeric, float float8, word text, short varchar(5), padded char(4),
+    flag bool, id uuid, day date, instant timestamptz, span interval, mood mood, positive positive, doc jsonb, list int[],
+    bytes bytea, letter "char", label name);
+  INSERT INTO kinds SELECT 7, 7, 7, 7.50, 7.5, w, 'abc', 'ab', true, '00000000-0000-0000-0000-000000000007', '2026-01-07',
+    '2026-01-07 12:00', '7 days', 'glad', 7, '{"a": 7}', '{7,8}', '\\x07', 'a', 'a name'
+    FROM unnest(ARRAY['it''s', '', 'a', '\\', 'ab']) AS w;
+  CREATE TABLE naps (ms int PRIMARY KEY); INSERT INTO naps VALUES (0), (1), (5000);
+  CREATE FUNCTION nap(ms int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN PERFORM pg_sleep(ms / 1000.0); RETURN ms; END';
+  CREATE TABLE changing (n int PRIMARY KEY, was text); INSERT INTO changing VALUES (1, 'one'), (2, 'two'), (3, 'three');
+  CREATE SCHEMA other; CREATE TABLE other.changing (n int PRIMARY KEY, was text); INSERT INTO other.changing VALUES (1, 'another')`;
+
+beforeAll(async () => {
+  cluster = await startCluster({ replicas: 1 });
+  await cluster.primary.query(SCHEMA);
+  await cluster.waitForReplay();
+  pgweir = await startPgweir(cluster);
+  others = await Promise.all([1, 2].map(() => connectPg(pgweir.port)));
+  for (const other of others) await other.query('BEGIN READ ONLY; SELECT 1');
+  through = await connect(pgweir);
+  direct = await connect(replica());
+});
+
+afterAll(async () => {
+  direct?.destroy();
+  through?.destroy();
+  await Promise.all(others.map((other) => other.end()));
+  await pgweir?.[Symbol.asyncDispose]();
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+function replica(): { readonly host: string; readonly port: number } {
+  const [node] = cluster.replicas;
+  if (node === undefined) throw new Error('there is no replica');
+  return node;
+}
+
+function connect({ host, port }: { readonly host: string; readonly port: number }): Promise<WireClient> {
+  return WireClient.connect({ host, port, database: 'postgres', timeoutMs: 20_000 });
+}
+
+const prepared = () => pgweir.metric('pgweir_prepared_reads_total');
+
+/** All that a Query draws, in hexadecimal. */
+async function heard(client: WireClient, text: string): Promise<string[]> {
+  client.send(clientMessage('Query', Buffer.from(text, 'utf8').toString('latin1')));
+  return (await client.receiveUntilReady()).map(({ bytes }) => bytes.toString('latin1'));
+}
+
+/** Runs a read until its shape is known to be quick, and is shared. */
+async function prove(text: string, client = through): Promise<void> {
+  const before = await prepared();
+  await until(`"${text}" to be sent as a prepared statement`, async () => {
+    await heard(client, text);
+    return (await prepared()) > before;
+  });
+}
+
+async function expectSame(text: string): Promise<void> {
+  expect(await heard(through, text), text).toEqual(await heard(direct, text));
+}
+
+describe('compared with a literal, of each type', () => {
+  test.each(Object.entries(COLUMNS))('%s', async (column, literals) => {
+    const before = await prepared();
+    for (const text of literals.flatMap((literal) => [
+      `SELECT * FROM kinds WHERE ${column} = ${literal}`,
+      `SELECT word, ${column} FROM kinds AS k WHERE k.${column}=${literal} AND n = 7;`,
+      `SELECT 1 AS a, 'x', count(*) FROM kinds WHERE ${literal} = ${column} OR NOT (n = 8) GROUP BY 1 ORDER BY 1 LIMIT 3`,
+    ])) {
+      for (let time = 0; time < 6; time++) await expectSame(text);
+    }
+    if (column !== 'missing' && column !== 'kinds') expect(await prepared()).toBeGreaterThan(before);
+  });
+});
+
+test('a value is that of its own text, whatever was asked before', async () => {
+  await prove('SELECT n, word FROM kinds WHERE n = 7');
+  const before = await prepared();
+  for (const n of ['7', '8', '0', '007', '2147483647', '2147483648', '7.0', '-7', '+7', "'7'", '7::int8', '7/**/', '7 -- n']) {
+    for (const tail of ['', ';', ' ', ' LIMIT 1', ' AND true', ' ORDER BY n', '\n;']) {
+      await expectSame(`SELECT n, word FROM kinds WHERE n = ${n}${tail}`);
+    }
+  }
+  expect(await prepared()).toBeGreaterThan(before);
+});
+
+test('random conditions', async () => {
+  const literal = fc.oneof(
+    fc.constantFrom('7', '8', "'7'", "'a'", "'it''s'", 'NULL', '7.5', "''", "'x'"),
+    fc.nat(3_000_000_000).map(String),
+    fc.string({ maxLength: 4 }).map((text) => `'${text.replaceAll("'", "''").replaceAll('\0', '')}'`),
+  );
+  const column = fc.constantFrom('n', 'word', 'big', 'kinds.short', 'exact', 'k.n', '"n"');
+  const blank = fc.constantFrom('', ' ', '\n', ' /* a = 1 */ ', ' -- b = 2\n');
+  const operator = fc.constantFrom('=', '=', '=', '<>', '<', '>=', '!=');
+  const comparison = fc
+    .tuple(column, blank, operator, blank, literal, fc.boolean())
+    .map(([c, b1, op, b2, l, turned]) => (turned ? `${l}${b1}${op}${b2} ${c}` : `${c}${b1}${op}${b2}${l}`));
+  const { condition } = fc.letrec<{ condition: string }>((tie) => ({
+    condition: fc.oneof(
+      { maxDepth: 3, withCrossShrink: true },
+      comparison,
+      fc.tuple(column, literal, literal).map(([c, a, b]) => `${c} IN (${a}, ${b})`),
+      fc.tuple(column, literal, literal).map(([c, a, b]) => `${c} BETWEEN ${a} AND ${b}`),
+      fc.tuple(tie('condition'), fc.constantFrom('AND', 'OR', 'and'), tie('condition')).map((parts) => parts.join(' ')),
+      tie('condition').map((inner) => `NOT (${inner})`),
+      tie('condition').map((inner) => `EXISTS (SELECT FROM kinds WHERE ${inner})`),
+    ),
+  }));
+  const before = await prepared();
+  await fc.assert(
+    fc.asyncProperty(condition, fc.constantFrom('*', 'n', "'a', 1", 'count(*)'), async (where, what) => {
+      for (let time = 0; time < 5; time++) await expectSame(`SELECT ${what} FROM kinds WHERE ${where}`);
+    }),
+    { numRuns: 150, seed: Number(process.env.SEED ?? Date.now() % 2 ** 31) },
+  );
+  expect(await prepared()).toBeGreaterThan(before + 50);
+});
+
+test('an error is the one that the text draws, with its position, and does not end the lifting', async () => {
+  await prove("SELECT n FROM kinds WHERE word = 'a' AND n = '7'");
+  const errors = await pgweir.metricSum('pgweir_retries_total');
+  await expectSame("SELECT n FROM kinds WHERE word = 'a' AND n = 'seven'");
+  expect(await pgweir.metricSum('pgweir_retries_total')).toBe(errors + 1);
+  const before = await prepared();
+  await expectSame("SELECT n FROM kinds WHERE word = 'a' AND n = '7'");
+  expect(await prepared()).toBe(before + 1);
+});
+
+test('a table that changes is seen at once', async () => {
+  const ask = 'SELECT * FROM changing WHERE n = 1';
+  await prove(ask);
+  for (const change of [
+    "ALTER TABLE changing ADD more text DEFAULT 'more'",
+    'ALTER TABLE changing RENAME was TO is_now',
+    'ALTER TABLE changing ALTER n TYPE int8',
+    'ALTER TABLE changing DROP is_now',
+    'DROP TABLE changing',
+    "CREATE TABLE changing AS SELECT 1 AS n, 'anew' AS word",
+  ]) {
+    await cluster.primary.query(change);
+    await cluster.waitForReplay();
+    await expectSame(ask);
+    await until(`"${ask}" to be sent as a prepared statement`, async () => {
+      const before = await prepared();
+      await expectSame(ask);
+      return change.startsWith('DROP') || (await prepared()) > before;
+    });
+  }
+});
+
+test('under the settings of its session', async () => {
+  const mine = await connect(pgweir);
+  const theirs = await connect(replica());
+  const ask = 'SELECT * FROM changing WHERE n = 1';
+  await prove(ask);
+  for (const set of ['SET search_path = other', "SET DateStyle = 'German'", "SET TimeZone = 'Asia/Tokyo'", 'RESET search_path']) {
+    await heard(mine, set);
+    await heard(theirs, set);
+    for (let time = 0; time < 6; time++) {
+      for (const text of [
+        ask,
+        "SELECT day, instant FROM kinds WHERE day = '7.1.2026'",
+        "SELECT n FROM kinds WHERE instant = '2026-01-07 12:00'",
+      ]) {
+        expect(await heard(mine, text), `${set}: ${text}`).toEqual(await heard(theirs, text));
+      }
+    }
+  }
+  mine.destroy();
+  theirs.destroy();
+});
+
+test('one that is cancelled is not run again', async () => {
+  await prove('SELECT nap(ms) FROM naps WHERE ms = 0');
+  const client = await connect(pgweir);
+  const before = await prepared();
+  const retries = await pgweir.metricSum('pgweir_retries_total');
+  const answer = heard(client, 'SELECT nap(ms) FROM naps WHERE ms = 5000');
+  await until('it to be under way', async () => (await prepared()) > before);
+  await client.cancel();
+  const began = performance.now();
+  expect((await answer).join()).toContain('57014');
+  expect(performance.now() - began).toBeLessThan(4_000);
+  expect(await pgweir.metricSum('pgweir_retries_total')).toBe(retries);
+  client.destroy();
+});
+
+test('each of many sessions hears what it asked for', async () => {
+  const clients = await Promise.all(Array.from({ length: 16 }, () => connectPg(pgweir.port)));
+  const before = await prepared();
+  await Promise.all(
+    clients.map(async (client, who) => {
+      for (let n = 0; n < 200; n++) {
+        const { rows } = await client.query(`SELECT word, '${who}/${n}' AS nonce FROM kinds WHERE n = ${n % 9} AND word = 'a'`);
+        expect(rows).toEqual(n % 9 === 7 ? [{ word: 'a', nonce: `${who}/${n}` }] : []);
+        const plain = await client.query(`SELECT n, big FROM kinds WHERE word = 'a' AND n = ${n % 9}`);
+        expect(plain.rows).toEqual(n % 9 === 7 ? [{ n: 7, big: '7' }] : []);
+      }
+    }),
+  );
+  expect(await prepared()).toBeGreaterThan(before + 1000);
+  await Promise.all(clients.map((client) => client.end()));
+});
+
+test('with pool.prepared_reads off, all goes as it came', async () => {
+  await using plain = await startPgweir(cluster, 'pool: { prepared_reads: false }');
+  const clients = await Promise.all(Array.from({ length: 8 }, () => connectPg(plain.port)));
+  await Promise.all(
+    clients.map(async (client) => {
+      for (let n = 0; n < 100; n++) await client.query(`SELECT n FROM kinds WHERE n = ${n}`);
+    }),
+  );
+  expect(await plain.metric('pgweir_shared_reads_total')).toBeGreaterThan(0);
+  expect(await plain.metric('pgweir_prepared_reads_total')).toBe(0);
+  await Promise.all(clients.map((client) => client.end()));
+});

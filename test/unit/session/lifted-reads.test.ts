@@ -1,0 +1,51 @@
+import { beforeAll, expect, test } from 'vitest';
+import { LiftedReads } from '../../../src/session/lifted-reads.ts';
+import { StatementRegistry } from '../../../src/session/prepared-statements.ts';
+import { loadParser } from '../../../src/sql/parser.ts';
+import { facts } from '../routing/fixtures.ts';
+
+beforeAll(loadParser);
+
+const read = (n: number) => `SELECT a FROM t WHERE id = ${n}`;
+
+test('texts of one shape are one statement, with the types of the literals', () => {
+  const lifts = new LiftedReads(new StatementRegistry(10_000));
+  const shape = facts();
+  const [first, second] = [lifts.lift(shape, read(7)), lifts.lift(shape, read(8))];
+  expect(second?.statement).toBe(first?.statement);
+  expect(first?.statement.text).toBe('SELECT a FROM t WHERE id = $1');
+  expect(first?.statement.types.toString('hex')).toBe('000100000017');
+});
+
+test('one that does not fit is sent as it is, and the others go on', () => {
+  const lifts = new LiftedReads(new StatementRegistry(10_000));
+  const shape = facts();
+  lifts.lift(shape, read(7));
+  expect(lifts.lift(shape, `${read(7)} `)).toBe(null);
+  expect(lifts.lift(shape, read(8))).not.toBe(null);
+});
+
+test('a shape that is right only as its client writes it is left alone, and its statement forgotten', () => {
+  const registry = new StatementRegistry(10_000);
+  const lifts = new LiftedReads(registry);
+  const [shape, other] = [facts(), facts()];
+  lifts.lift(shape, read(7));
+  lifts.lift(other, 'SELECT b FROM t WHERE id = 7');
+  expect(registry.size).toBe(2);
+  lifts.leave(shape);
+  expect(registry.size).toBe(1);
+  expect(lifts.lift(shape, read(8))).toBe(null);
+  expect(lifts.lift(other, 'SELECT b FROM t WHERE id = 8')).not.toBe(null);
+});
+
+test('without room for statements all is sent as it is', () => {
+  const lifts = new LiftedReads(new StatementRegistry(10));
+  expect(lifts.lift(facts(), read(7))).toBe(null);
+});
+
+test('so many are held and no more', () => {
+  const registry = new StatementRegistry(10_000_000);
+  const lifts = new LiftedReads(registry);
+  for (let n = 0; n < 2100; n++) lifts.lift(facts(), `SELECT a${n} FROM t WHERE id = 7`);
+  expect(registry.size).toBe(2000);
+});
