@@ -178,7 +178,7 @@ const WORK: readonly Metric[] = [
   counter(
     'pgweir_prepared_reads_total',
     [],
-    'Simple queries that were sent as prepared statements, with their literals as parameters.',
+    'Reads that were sent as prepared statements of pgweir: simple queries with their literals as parameters, unnamed statements.',
     ({ measures }, emit) => emit(measures.preparedReads),
   ),
   counter(

@@ -413,15 +413,16 @@ export class Dispatcher {
     const { connection } = shared;
     work.shared = true;
     this.#measures.sharedReads++;
-    if (work.kind === 'query' && this.#options.preparedReads && !work.failedLifted) this.#lift(work);
+    work.mayReusePlan = this.#options.preparedReads && !work.failedReused;
+    if (work.kind === 'query' && work.mayReusePlan) this.#lift(work);
     this.#put(work, connection, null);
+    if (work.lifted !== null || work.reusesPlan) this.#measures.preparedReads++;
   }
 
   /** Outside a transaction, and with nothing behind it but reads: if it fails it is run again as it is. */
   #lift(work: Work): void {
     const facts = work.facts[0];
     work.lifted = facts === undefined ? null : this.#lifts.lift(facts, work.text);
-    if (work.lifted !== null) this.#measures.preparedReads++;
   }
 
   #lease(work: Work, backend: number, primary: boolean): void {

@@ -194,10 +194,11 @@ export class Sender {
       connection.step(segment, droppedStep);
       connection.write(close, 0, close.length);
       return;
-    } else if (message.name === '') {
+    } else if (message.name === '' && !isKept(work, statement)) {
       connection.setUnnamed(statement.id, segment).preparedFor = statement.defined;
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
     } else if (work.autocommit && connection.statement(statement.id, segment) !== null) {
+      work.reusesPlan ||= message.name === '';
       connection.step(segment, new NameStep(work, message, PARSE_COMPLETE));
       return;
     } else {
@@ -218,7 +219,7 @@ export class Sender {
       return;
     }
     connection.step(segment, plainStep);
-    const name = nameOnBackend(message);
+    const name = nameOnBackend(work, message);
     if (name === null) {
       connection.write(message.buffer, message.start, message.end);
       return;
@@ -235,7 +236,7 @@ export class Sender {
     // The portal of an unnamed statement is described with every execution: nobody goes by that later.
     const observed = definition !== null && (definition.named || !isPortal) ? segment.observes : null;
     connection.step(segment, definition === null || observed === null ? plainStep : new ObserveStep(definition, observed));
-    const name = nameOnBackend(message);
+    const name = nameOnBackend(work, message);
     if (name === null) connection.write(message.buffer, message.start, message.end);
     else {
       const renamed = encodeDescribeStatement(name);
@@ -286,13 +287,13 @@ export class Sender {
    */
   #ensure(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): boolean {
     const { statement, definition, name } = message;
-    const unnamed = name === '';
     segment.observes = null;
     if (statement === null) {
       // The client has none, which PostgreSQL is to say; on the connection there may be another client's.
-      if (unnamed) this.#dropUnnamed(connection, segment);
+      if (name === '') this.#dropUnnamed(connection, segment);
       return false;
     }
+    const unnamed = name === '' && !isKept(work, statement);
     const told = definition?.told ?? null;
     const found = unnamed ? connection.unnamed(statement.id, segment) : connection.statement(statement.id, segment);
     const types = definition?.types ?? null;
@@ -347,12 +348,26 @@ const REFUSED = encodeDescribeStatement(Buffer.from(`${STATEMENT_PREFIX}none `, 
 /** Fails in a transaction block without any other effect: there is no such savepoint. */
 const FAILING = encodeQuery('ROLLBACK TO pgweir_none');
 
+/** An unnamed statement that was prepared so often is kept under a name where reads are shared. Ours. */
+const KEPT_FROM = 4;
+
+/**
+ * Whether the unnamed statement is one of ours, under a name, on the connection: drivers prepare the same one anew for every
+ * execution, and where reads are shared, PostgreSQL need not parse and plan it each time. If that fails the work is run again
+ * with a plan of its own.
+ */
+function isKept(work: Work, statement: PreparedStatement): boolean {
+  return work.mayReusePlan && statement.defined >= KEPT_FROM;
+}
+
 /** The name to put in place of the client's, or null to leave the message as it is. */
-function nameOnBackend(message: ClientMessage): Buffer | null {
-  if (message.name === null || message.name === '') return null;
-  if (message.statement !== null) return message.statement.backendName;
+function nameOnBackend(work: Work, message: ClientMessage): Buffer | null {
+  const { name, statement } = message;
+  if (name === null) return null;
+  if (name === '') return statement !== null && isKept(work, statement) ? statement.backendName : null;
+  if (statement !== null) return statement.backendName;
   // The client has no such statement. PostgreSQL is to say so, also when the connection has one of ours by that name.
-  return message.name.startsWith(STATEMENT_PREFIX) ? Buffer.from(`${message.name} `, 'latin1') : null;
+  return name.startsWith(STATEMENT_PREFIX) ? Buffer.from(`${name} `, 'latin1') : null;
 }
 
 /** @param told the types of its parameters that the client goes by, null for those that it gave */

@@ -60,7 +60,8 @@ export class ShapeSpeeds {
   /** @param ms how long it took after the read before it; @param bytes of its reply */
   noteShared(facts: Facts, ms: number, bytes: number): void {
     const speed = this.#speedOf(facts);
-    speed.sharedMs += (ms - speed.sharedMs) / SMOOTHING;
+    // One hiccup of the machine, however long, says no more of the shape than that this run was not quick.
+    speed.sharedMs += (Math.min(ms, QUICK_MS) - speed.sharedMs) / SMOOTHING;
     if (bytes > SMALL_BYTES || speed.sharedMs > CHEAP_SHARED_MS) punish(speed);
     else if (ms > QUICK_MS) speed.quickRuns = 0;
   }

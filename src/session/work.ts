@@ -92,8 +92,12 @@ export class Work {
   shared = false;
   /** What was sent in place of its Query; null when that was sent as it is. */
   lifted: LiftedRead | null = null;
-  /** It failed when it was sent in another way than its client wrote it. */
-  failedLifted = false;
+  /** May run with a plan that is there already, made for others or for other values. */
+  mayReusePlan = false;
+  /** A plan stood in for the one that its Parse of the unnamed statement would have made. */
+  reusesPlan = false;
+  /** It failed with a plan that was there already, or was made for more than itself: now it gets one of its own. */
+  failedReused = false;
   /** Bytes of its reply that have come. */
   replyBytes = 0;
   /** When its backend can have begun with it, at the earliest: when it was sent, or what was sent before it was done; ms. */
@@ -158,6 +162,8 @@ export class Work {
     this.again = false;
     this.shared = false;
     this.lifted = null;
+    this.mayReusePlan = false;
+    this.reusesPlan = false;
     this.replyBytes = 0;
     this.retryCause = null;
     this.sent = false;

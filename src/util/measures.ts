@@ -25,7 +25,7 @@ export class Measures {
 
   /** Reads that were sent on shared connections; and connections that stopped being shared, by cause. */
   sharedReads = 0;
-  /** Reads that were sent as prepared statements with their literals as parameters. */
+  /** Reads that were sent as prepared statements although their clients have not named any. */
   preparedReads = 0;
   readonly unshared = new LabelCounter();
 

@@ -33,7 +33,8 @@ test('what costs the backend more than a third of a millisecond at best may not,
 test('one slow run takes the place away, three quick ones give it back', () => {
   const [speeds, shape] = [known(), facts()];
   for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 0.3, 100);
-  speeds.noteShared(shape, 50, 100);
+  // However slow: it may be the machine that stood still.
+  speeds.noteShared(shape, 500, 100);
   expect(mayShare(speeds, shape)).toBe(false);
   for (let run = 0; run < 3; run++) speeds.noteLeased(shape, 0, 4, 100);
   expect(mayShare(speeds, shape)).toBe(true);
