@@ -99,7 +99,7 @@ class House implements App {
   readonly #telemetry: Telemetry;
   readonly #clock = realClock;
   readonly #turn = new Turn((work) => setImmediate(work));
-  readonly #turnClock = new TurnClock(realClock, this.#turn);
+  readonly #turnClock = new TurnClock(realClock, this.#turn, (work) => setImmediate(work));
   readonly #speeds = new ShapeSpeeds();
   readonly #measures = new Measures();
   readonly #delay = new EventLoopDelay();

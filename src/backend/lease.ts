@@ -29,3 +29,10 @@ export interface Sharer {
 
 /** By what one who shares a connection holds up the others, or keeps it for itself. */
 export type HoldUp = 'long reply' | 'slow client' | 'cancel';
+
+/** When a read was sent, and when its answer came: not before, and at the latest (ms of the clock). */
+export interface AnsweredRead {
+  readonly sentMs: number;
+  readonly arrivedAfterMs: number;
+  readonly nowMs: number;
+}

@@ -104,15 +104,14 @@ export class BackendPool {
       take: (settings) => {
         if (pool.waiting > 0) return null;
         const member = pool.take(partition, ({ connection }) => (connection.settings === settings ? 4 : 0));
-        if (member === null) return null;
-        member.connection.lease++;
-        return member.connection;
+        return member === null ? null : member.connection;
       },
       isOutworn: (connection) => {
         const member = this.memberOf(connection);
-        return member !== null && pool.isOutworn(member);
+        return member === null || pool.isOutworn(member);
       },
       isStarved: () => pool.isStarved,
+      waiting: () => pool.waiting,
       leased: () => pool.lent,
       limit: () => Math.ceil(pool.limit / 2),
       unshared: (cause) => measures.unshared.inc(cause),

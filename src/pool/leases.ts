@@ -65,7 +65,8 @@ export class Leases {
 
   give(connection: BackendConnection): void {
     assert(connection.owed === 0, 'a connection is given back with replies owed');
-    this.#return(connection, false);
+    connection.holder = null;
+    if (this.#pool(connection.backend).shared.get(this.#partition)?.adopt(connection) !== true) this.#return(connection, false);
   }
 
   abandon(connection: BackendConnection): void {

@@ -1,6 +1,6 @@
 import type { BackendConnection, ConnectionHolder } from '../backend/connection.ts';
 import type { Segment, SegmentSink } from '../backend/exchange.ts';
-import type { HoldUp, Sharer } from '../backend/lease.ts';
+import type { AnsweredRead, HoldUp, Sharer } from '../backend/lease.ts';
 
 /** What a shared connection tells those who keep it. */
 export interface SharedConnectionOwner {
@@ -48,9 +48,8 @@ export class SharedConnection implements ConnectionHolder {
     return this.connection.owed;
   }
 
-  /** A read was answered at `nowMs` that was sent at `sentMs`. Returns how long the backend had it in hand, at the most. */
-  answered(sentMs: number, nowMs: number): number {
-    const ms = nowMs - Math.max(sentMs, this.#lastServedMs);
+  answered({ sentMs, arrivedAfterMs, nowMs }: AnsweredRead): number {
+    const ms = Math.max(0, arrivedAfterMs - Math.max(sentMs, this.#lastServedMs));
     this.#lastServedMs = nowMs;
     return ms;
   }

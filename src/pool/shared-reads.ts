@@ -12,7 +12,7 @@ const ENOUGH_QUEUE_MS = 1.5;
 /** Whatever they cost, so many fit on one, and no more. Ours; the bound limits what is run again when one is lost. */
 const MIN_DEPTH = 8;
 const MAX_DEPTH = 64;
-/** Fewer work under way than this gains nothing by sharing, and waits for nobody on leases. Measured, ours. */
+/** Less work under way or waiting than this gains nothing by sharing, and waits for nobody on leases. Measured, ours. */
 const WORTH_SHARING = 2;
 /** How often shared connections are looked over: three times that is how long one may hold up others. */
 const TICK_MS = 10;
@@ -28,8 +28,10 @@ export interface SharedReadsSource {
   lost(connection: BackendConnection): void;
   /** It is too old, or its backend is another than it was: it is closed when it comes back. */
   isOutworn(connection: BackendConnection): boolean;
-  /** Others wait for connections that are not there. */
+  /** Others have waited too long for connections that are not there. */
   isStarved(): boolean;
+  /** How many wait for a connection. */
+  waiting(): number;
   /** Leases of this backend at the moment, those that are shared among them. */
   leased(): number;
   /** The most shared connections. */
@@ -48,6 +50,10 @@ export class SharedReads implements SharedConnectionOwner {
   readonly #source: SharedReadsSource;
   readonly #clock: Clock;
   readonly #shared: SharedConnection[] = [];
+  /** Settings for which the next connection that comes back is to be shared: all are lent, and others wait. */
+  #wanted: SettingsSet | null = null;
+  /** One that is wanted went to somebody who had waited too long. */
+  #gaveWay = false;
   #ticking = false;
 
   constructor(source: SharedReadsSource, clock: Clock) {
@@ -73,7 +79,7 @@ export class SharedReads implements SharedConnectionOwner {
   share(settings: SettingsSet, costMs: number): SharedConnection | null {
     let best: SharedConnection | null = null;
     let bestDepth = 2 * MAX_DEPTH;
-    let underWay = this.#source.leased() - this.#shared.length;
+    let underWay = this.#source.leased() + this.#source.waiting() - this.#shared.length;
     for (const shared of this.#shared) {
       const { depth } = shared;
       underWay += depth;
@@ -82,10 +88,35 @@ export class SharedReads implements SharedConnectionOwner {
       bestDepth = depth;
     }
     if (underWay < WORTH_SHARING) return null;
+    this.#wanted = null;
     const enough = Math.min(MAX_DEPTH, Math.max(MIN_DEPTH, ENOUGH_QUEUE_MS / costMs));
     if (bestDepth < enough || this.#shared.length >= this.#source.limit()) return best;
     const connection = this.#source.take(settings);
-    if (connection === null) return best;
+    if (connection !== null) return this.#begin(connection);
+    // Once clients wait for leases none is ever idle: without one that is shared, they would wait for ever.
+    if (best === null) this.#wanted = settings;
+    return best;
+  }
+
+  /**
+   * Shares a connection that has come back from a lease, if one like it is wanted; it stays lent then. Whoever has waited too
+   * long comes first, and then every other time.
+   */
+  adopt(connection: BackendConnection): boolean {
+    if (this.#wanted === null || connection.settings !== this.#wanted) return false;
+    if (this.#source.waiting() === 0 || this.#source.isOutworn(connection)) return false;
+    if (this.#source.isStarved() && !this.#gaveWay) {
+      this.#gaveWay = true;
+      return false;
+    }
+    this.#gaveWay = false;
+    this.#wanted = null;
+    this.#begin(connection);
+    return true;
+  }
+
+  #begin(connection: BackendConnection): SharedConnection {
+    connection.lease++;
     const shared = new SharedConnection(connection, this);
     this.#shared.push(shared);
     if (!this.#ticking) this.#tickLater();

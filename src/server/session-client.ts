@@ -3,7 +3,7 @@ import type { BackendConnection } from '../backend/connection.ts';
 import type { Partition } from '../pool/partition.ts';
 import type { SessionOptions, SessionParts } from '../session/parts.ts';
 import { Session } from '../session/session.ts';
-import type { Clock } from '../util/clock.ts';
+import type { EventClock } from '../util/clock.ts';
 import { errorOf, OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
@@ -20,7 +20,7 @@ export interface SessionTimeouts {
 
 export interface SessionClientParts {
   readonly turn: Turn;
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly measures: Measures;
   readonly telemetry: Telemetry;
   readonly timeouts: () => SessionTimeouts;

@@ -1,4 +1,4 @@
-import type { Clock } from '../util/clock.ts';
+import type { EventClock } from '../util/clock.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { LiftedReads } from './lifted-reads.ts';
@@ -15,7 +15,7 @@ export interface SessionParts {
   readonly topology: TopologyPort;
   readonly statements: StatementPort;
   readonly registry: StatementRegistry;
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly measures: Measures;
   readonly speeds: ShapeSpeeds;
   readonly lifts: LiftedReads;

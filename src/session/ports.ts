@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import type { SegmentSink } from '../backend/exchange.ts';
-import type { HoldUp, LeaseWaiter, LeaseWish, Sharer } from '../backend/lease.ts';
+import type { AnsweredRead, HoldUp, LeaseWaiter, LeaseWish, Sharer } from '../backend/lease.ts';
 import type { Catalog } from '../sql/catalog.ts';
 import type { OpaqueReason } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
@@ -49,8 +49,8 @@ export interface SharedPort {
   readonly connection: BackendConnection;
   /** Takes more reads. */
   readonly open: boolean;
-  /** A read was answered at `nowMs` that was sent at `sentMs`. Returns how long the backend had it in hand, at the most; ms. */
-  answered(sentMs: number, nowMs: number): number;
+  /** Returns how long the backend had the read in hand at least, in ms. */
+  answered(read: AnsweredRead): number;
   /** The session enters, with the sink of its segments; enters no more until it has left. */
   join(sink: SegmentSink, sharer: Sharer): void;
   /** All its reads were answered. */

@@ -555,11 +555,13 @@ export class Session implements ConnectionHolder, Sharer {
     const { shared } = this.#state;
     const facts = work.facts[0];
     if (facts === undefined || work.facts.length > 1) return;
-    const { speeds } = this.#parts;
-    const ms = shared === null ? now - work.sentMs : shared.answered(work.sentMs, now);
-    if (failed) speeds.noteFailed(facts, ms);
-    else if (shared === null) speeds.noteLeased(facts, work.backend, ms, work.replyBytes);
-    else speeds.noteShared(facts, ms, work.replyBytes);
+    const { speeds, leases, clock } = this.#parts;
+    const { sentMs, backend, replyBytes: bytes } = work;
+    const arrivedAfterMs = clock.arrivedAfter();
+    const atLeastMs = shared?.answered({ sentMs, arrivedAfterMs, nowMs: now }) ?? Math.max(0, arrivedAfterMs - sentMs);
+    if (failed) speeds.noteFailed(facts, atLeastMs);
+    else if (shared !== null) speeds.noteShared(facts, atLeastMs, bytes);
+    else speeds.noteLeased(facts, { backend, ms: now - sentMs, atLeastMs, bytes, underWay: leases.load(backend) });
   }
 
   #leaveShared(): void {

@@ -13,3 +13,9 @@ export interface Clock {
   /** Calls `callback` once after at least `delayMs` milliseconds. Does not keep the process alive. */
   after(delayMs: number, callback: () => void): Timer;
 }
+
+/** A clock for those who are told of events by the event loop. */
+export interface EventClock extends Clock {
+  /** What is handled in this turn has not come before that (ms of the clock): it was looked for then, or waited for. */
+  arrivedAfter(): number;
+}

@@ -103,6 +103,22 @@ describe('each session gets its own replies', () => {
   });
 });
 
+test('reads come to be shared where more clients than there are connections have waited for them from the start', async () => {
+  await using crowded = await startPgweir(cluster, 'pool: { max_per_backend: 2 }');
+  const crowd = await ReadLoad.start(crowded.port, 24);
+  await until('reads to be shared', async () => (await crowded.metric('pgweir_shared_reads_total')) > 1000);
+  // And one that needs a connection for itself gets it.
+  const client = await connectPg(crowded.port);
+  for (let n = 0; n < 20; n++) {
+    await client.query('BEGIN READ ONLY');
+    await client.query('SELECT 1');
+    await client.query('COMMIT');
+  }
+  await client.end();
+  await crowd.stop();
+  expect(crowd.failures).toEqual([]);
+});
+
 describe('who holds up the others is left alone', () => {
   test('a read that takes long: those behind it are answered before it', async () => {
     await withClients(1, async ([client]) => {

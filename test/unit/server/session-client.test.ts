@@ -13,6 +13,7 @@ import { realClock } from '../../../src/util/real-clock.ts';
 import { SettingsSet } from '../../../src/util/settings-set.ts';
 import type { Telemetry } from '../../../src/util/telemetry.ts';
 import { Turn } from '../../../src/util/turn.ts';
+import { TurnClock } from '../../../src/util/turn-clock.ts';
 import { clientMessage } from '../../support/transcript.ts';
 
 const server = net.createServer();
@@ -32,6 +33,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
   const events: string[] = [];
   const telemetry: Telemetry = { log: (level, event) => void events.push(`${level} ${event}`) };
   const turn = new Turn();
+  const clock = new TurnClock(realClock, turn, () => undefined);
   const measures = new Measures();
   let gone = 0;
   const parts: Omit<SessionParts, 'client' | 'onBug'> = {
@@ -39,7 +41,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
     topology: absent(),
     statements: absent(),
     registry: new StatementRegistry(1000),
-    clock: realClock,
+    clock,
     measures,
     speeds: new ShapeSpeeds(),
     lifts: absent(),
@@ -52,7 +54,7 @@ test('a defect of ours ends the client that met it, is logged, and leaves the tu
     { user: 'app', processId: 1, secretKey: Buffer.alloc(4) },
     {
       turn,
-      clock: realClock,
+      clock,
       measures,
       telemetry,
       timeouts: () => ({ idleInTransactionTimeoutMs: 0, clientIdleTimeoutMs: 0, queryTimeoutMs: 0 }),
