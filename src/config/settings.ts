@@ -356,7 +356,7 @@ function poolSettings() {
       }),
       preparedReads: flag({
         description:
-          'Shared reads that are asked again and again run with a plan that is there already: simple queries that differ only in what columns are compared with (`WHERE id = 7`), as one prepared statement, and unnamed prepared statements. PostgreSQL parses and plans them once; its logs and pg_stat_activity show `$1` in place of the value. Off: each is parsed and planned for itself.',
+          'Reads that may be shared and are asked again and again run with a plan that is there already: simple queries that differ only in what columns are compared with (`WHERE id = 7`), as one prepared statement, and unnamed prepared statements. PostgreSQL parses and plans them once; its logs and pg_stat_activity show `$1` in place of the value. Off: each is parsed and planned for itself.',
         default: true,
       }),
       minIdle: integer(

@@ -218,6 +218,11 @@ export class Dispatcher {
       this.#stall(work);
       return;
     }
+    // Behind what may have to be run again only what may be, too.
+    if (last !== undefined && state.works.some(reusesPlan) && this.#sharedCost(work) === null) {
+      this.#stall(work);
+      return;
+    }
     // What is under way ends the transaction on the replica: what comes behind it is for the replica only by chance.
     if (last !== undefined && !state.activeIsPrimary && !state.expectsTransaction && state.transaction !== 'idle') {
       this.#stall(work);
@@ -400,8 +405,14 @@ export class Dispatcher {
   /** Sends the work on a connection that others use at the same time; false when there is none. */
   #share(work: Work, backend: number, primary: boolean): boolean {
     const costMs = this.#sharedCost(work);
-    const shared = costMs === null ? null : this.#leases.share(backend, this.#state.settings, costMs);
-    if (shared === null) return false;
+    work.mayReusePlan = false;
+    if (costMs === null) return false;
+    const shared = this.#leases.share(backend, this.#state.settings, costMs);
+    if (shared === null) {
+      // By itself, it is also known what it is; on a replica nothing but reads may go behind it.
+      work.mayReusePlan = this.#mayReusePlan(work) && !primary;
+      return false;
+    }
     shared.join(this.#sender.sink, this.#holder);
     this.#state.shared = shared;
     this.#state.activeIsPrimary = primary;
@@ -413,16 +424,13 @@ export class Dispatcher {
     const { connection } = shared;
     work.shared = true;
     this.#measures.sharedReads++;
-    work.mayReusePlan = this.#options.preparedReads && !work.failedReused;
-    if (work.kind === 'query' && work.mayReusePlan) this.#lift(work);
+    work.mayReusePlan = this.#mayReusePlan(work);
     this.#put(work, connection, null);
-    if (work.lifted !== null || work.reusesPlan) this.#measures.preparedReads++;
   }
 
-  /** Outside a transaction, and with nothing behind it but reads: if it fails it is run again as it is. */
-  #lift(work: Work): void {
-    const facts = work.facts[0];
-    work.lifted = facts === undefined ? null : this.#lifts.lift(facts, work.text);
+  /** To be asked of what may be shared: if it fails with a plan that was there already, it is run again with one of its own. */
+  #mayReusePlan(work: Work): boolean {
+    return this.#options.preparedReads && !work.failedReused;
   }
 
   #lease(work: Work, backend: number, primary: boolean): void {
@@ -508,6 +516,9 @@ export class Dispatcher {
   #put(work: Work, connection: BackendConnection, settings: SettingsSet | null): void {
     const state = this.#state;
     this.#prepare(work, connection);
+    if (work.mayReusePlan && settings !== null) work.mayReusePlan = false;
+    const [facts] = work.facts;
+    if (work.mayReusePlan && work.kind === 'query' && facts !== undefined) work.lifted = this.#lifts.lift(facts, work.text);
     const route = work.route;
     if (route !== null) this.#measures.routed.inc(route.target, route.reason);
     const segment = this.#sender.begin(connection, work, settings);
@@ -516,6 +527,7 @@ export class Dispatcher {
     state.open = work.complete ? null : work;
     if (work.lifted !== null) this.#sender.lifted(connection, work, segment, work.lifted);
     else for (const message of work.messages) this.#sender.message(connection, work, segment, message);
+    if (reusesPlan(work)) this.#measures.preparedReads++;
     if (work.complete) this.#finish(work, connection);
     else if (!work.retryable) work.messages.length = 0;
     this.#topology.noteTraffic();
@@ -608,6 +620,11 @@ export class Dispatcher {
 }
 
 const PIPELINED = routeTo('primary', 'pipelined');
+
+/** It runs with a plan that was not made for it. */
+function reusesPlan({ lifted, reusesPlan: reuses }: Work): boolean {
+  return lifted !== null || reuses;
+}
 
 /** Nothing goes ahead of the work, nothing behind it, and its messages are what any session could have sent. */
 function standsAlone(work: Work): boolean {
