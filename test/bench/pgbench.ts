@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { BenchCase, Workload } from './cases.ts';
+import { type BenchCase, type Workload, WRITING } from './cases.ts';
 import { quantile } from './statistics.ts';
 
 /** Where pgbench connects to. */
@@ -21,6 +21,10 @@ export interface PgbenchRun {
   readonly p99Ms: number;
 }
 
+/**
+ * Of as few threads as there are cores. But pgbench waits for the answer when it prepares, and with it all clients of that
+ * thread: one that waits for a connection of the pool would keep those from going on that hold them in transactions.
+ */
 const THREADS = 2;
 /** pgbench's clock starts before its clients are connected, which PostgreSQL and pgpool take their time for; its rates leave that out. */
 const CONNECTS_PER_SECOND = 100;
@@ -65,7 +69,8 @@ export class Pgbench {
   async run(target: Target, { workload, protocol, clients }: BenchCase, seconds: number): Promise<PgbenchRun> {
     const logs = join(this.#directory, 'pgbench');
     const wholeSeconds = seconds + Math.floor(clients / CONNECTS_PER_SECOND);
-    const size = ['-c', String(clients), '-j', String(Math.min(THREADS, clients)), '-T', String(wholeSeconds)];
+    const threads = WRITING.has(workload) && protocol === 'prepared' ? clients : Math.min(THREADS, clients);
+    const size = ['-c', String(clients), '-j', String(threads), '-T', String(wholeSeconds)];
     try {
       const output = await this.#run([
         ...address(target),
