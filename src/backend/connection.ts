@@ -66,6 +66,11 @@ export class BackendConnection implements LedgerOwner {
   readonly loginSettings: SettingsSet;
   /** Settings that differ from login, as far as pgweir put them there. */
   settings: SettingsSet;
+  /**
+   * Something of this lease may have changed settings, perhaps for its transaction only, and it is not known to what: what is
+   * prepared meanwhile is of no use to others.
+   */
+  settingsUnsure = false;
   holder: ConnectionHolder | null = null;
   /** Number of its latest lease. */
   lease = 0;
@@ -221,7 +226,7 @@ export class BackendConnection implements LedgerOwner {
   /** A Parse of the unnamed statement is written next into the segment. `types`: of all its parameters, if they are given. */
   setUnnamed(id: number, segment: Segment, types: string | null = null): PresentStatement {
     this.#unnamedStatement = id;
-    this.#unnamedPresent = new PresentStatement(UNNAMED, types);
+    this.#unnamedPresent = new PresentStatement(UNNAMED, this.#settingsForPlans, types);
     this.#unnamedAssumed = this.#late !== null || mayBeSkipped(segment) ? segment : null;
     return this.#unnamedPresent;
   }
@@ -230,7 +235,7 @@ export class BackendConnection implements LedgerOwner {
   unnamed(id: number, segment: Segment): PresentStatement | null {
     if (this.#unnamedStatement !== id) return null;
     const assumedIn = this.#unnamedAssumed;
-    return assumedIn === null || assumedIn === segment || assumedIn.complete ? this.#unnamedPresent : null;
+    return assumedIn === null || assumedIn === segment || assumedIn.complete ? this.#fitting(this.#unnamedPresent) : null;
   }
 
   /** The statement, if it will be there when the next message of the segment is read. */
@@ -239,17 +244,27 @@ export class BackendConnection implements LedgerOwner {
     if (assumedIn?.complete === true) this.#assumed.delete(id);
     else if (assumedIn !== undefined && assumedIn !== segment) return null;
     const present = this.#statements.get(id);
-    if (present !== undefined) return present;
+    if (present !== undefined) return this.#fitting(present);
     const evicted = this.#evicted.get(id);
     if (evicted === undefined) return null;
     this.#evicted.delete(id);
     this.#statements.set(id, evicted);
-    return evicted;
+    return this.#fitting(evicted);
+  }
+
+  /** Prepared under other settings, it may mean another thing. */
+  #fitting(present: PresentStatement | null): PresentStatement | null {
+    return present === null || present.settings === this.#settingsForPlans ? present : null;
+  }
+
+  /** Null while they are not known. */
+  get #settingsForPlans(): SettingsSet | null {
+    return this.settingsUnsure ? null : this.settings.forPlans;
   }
 
   /** A Parse of it is written next into the segment. `types`: of all its parameters, if they are given. */
   addStatement(id: number, name: Buffer, segment: Segment, types: string | null = null): PresentStatement {
-    const present = new PresentStatement(name, types);
+    const present = new PresentStatement(name, this.#settingsForPlans, types);
     this.#statements.set(id, present);
     this.#evicted.delete(id);
     if (this.#late !== null || mayBeSkipped(segment)) this.#assumed.set(id, segment);

@@ -1,4 +1,5 @@
 import { assert } from '../util/assert.ts';
+import type { SettingsSet } from '../util/settings-set.ts';
 
 /**
  * The vocabulary of the ledger (`ledger.ts`): what is owed on a backend connection, and who gets it.
@@ -78,6 +79,8 @@ export class Segment {
 /** A prepared statement on a backend connection. */
 export class PresentStatement {
   readonly name: Buffer;
+  /** What it was prepared under, as far as that matters: PostgreSQL reads dates in it, and the like, only then. Null: not known. */
+  readonly settings: SettingsSet | null;
   /** The shape of its result, as PostgreSQL described it: that of this plan, or PostgreSQL refuses it. Null: not known. */
   shape: string | null = null;
   /** Number and OIDs of the types of its parameters, as PostgreSQL described them. Null: not known. */
@@ -85,8 +88,9 @@ export class PresentStatement {
   /** How many clients had prepared it when the connection did. */
   preparedFor = 0;
 
-  constructor(name: Buffer, types: string | null = null) {
+  constructor(name: Buffer, settings: SettingsSet | null, types: string | null = null) {
     this.name = name;
+    this.settings = settings;
     this.types = types;
   }
 }

@@ -66,6 +66,7 @@ export class Leases {
   give(connection: BackendConnection): void {
     assert(connection.owed === 0, 'a connection is given back with replies owed');
     connection.holder = null;
+    connection.settingsUnsure = false;
     if (this.#pool(connection.backend).shared.get(this.#partition)?.adopt(connection) !== true) this.#return(connection, false);
   }
 

@@ -14,6 +14,8 @@ const MIN_DEPTH = 8;
 const MAX_DEPTH = 64;
 /** Less work under way or waiting than this gains nothing by sharing, and waits for nobody on leases. Measured, ours. */
 const WORTH_SHARING = 2;
+/** Connections that are wanted for sharing go to others before one is shared. Ours. */
+const MAX_GIVEN_WAY = 8;
 /** How often shared connections are looked over: three times that is how long one may hold up others. */
 const TICK_MS = 10;
 /** Not used for this long, one is given back. */
@@ -52,8 +54,8 @@ export class SharedReads implements SharedConnectionOwner {
   readonly #shared: SharedConnection[] = [];
   /** Settings for which the next connection that comes back is to be shared: all are lent, and others wait. */
   #wanted: SettingsSet | null = null;
-  /** One that is wanted went to somebody who had waited too long. */
-  #gaveWay = false;
+  /** So many that are wanted went to those who had waited too long, since one did not. */
+  #gaveWay = 0;
   #ticking = false;
 
   constructor(source: SharedReadsSource, clock: Clock) {
@@ -99,17 +101,17 @@ export class SharedReads implements SharedConnectionOwner {
   }
 
   /**
-   * Shares a connection that has come back from a lease, if one like it is wanted; it stays lent then. Whoever has waited too
-   * long comes first, and then every other time.
+   * Shares a connection that has come back from a lease, if one like it is wanted; it stays lent then. Those who have waited too
+   * long come first, some of them at a time.
    */
   adopt(connection: BackendConnection): boolean {
     if (this.#wanted === null || connection.settings !== this.#wanted) return false;
     if (this.#source.waiting() === 0 || this.#source.isOutworn(connection)) return false;
-    if (this.#source.isStarved() && !this.#gaveWay) {
-      this.#gaveWay = true;
+    if (this.#source.isStarved() && this.#gaveWay < MAX_GIVEN_WAY) {
+      this.#gaveWay++;
       return false;
     }
-    this.#gaveWay = false;
+    this.#gaveWay = 0;
     this.#wanted = null;
     this.#begin(connection);
     return true;

@@ -1,15 +1,18 @@
 import { encodeBoundRead } from '../protocol/frontend-encoders.ts';
 import type { Facts } from '../sql/facts.ts';
 import { liftedValues, type Template, templateOf } from '../sql/lifting.ts';
-import { OperationalError } from '../util/errors.ts';
 import { Lru } from '../util/lru.ts';
 import type { PreparedStatement, StatementRegistry } from './prepared-statements.ts';
 
 /** Shapes whose literals are lifted at a time. Ours: each has one statement of a few hundred bytes. */
 const MAX_TEMPLATES = 2000;
 
-/** OID of int4; 0 leaves a type to PostgreSQL, as it does with a string of no type. Source: pg_type.dat. */
-const TYPE_OF = { integer: 23, string: 0 } as const;
+/** So many texts in a row that do not fit the template of their shape, and it is made of the next; not more often than that. Ours. */
+const MAX_MISFITS = 16;
+const MAX_TEMPLATES_OF_SHAPE = 4;
+
+/** OID of int4. Source: pg_type.dat. */
+const INT4 = 23;
 
 /** A read of one Query as what is sent in its place. */
 export interface LiftedRead {
@@ -18,20 +21,22 @@ export interface LiftedRead {
   readonly messages: Buffer;
 }
 
+/** What is known of a shape; `made` null: not to be lifted, or not by the text that was tried. */
 interface Entry {
-  readonly template: Template;
-  readonly statement: PreparedStatement;
+  made: { readonly template: Template; readonly statement: PreparedStatement } | null;
+  misfits: number;
+  templates: number;
 }
 
 /**
- * Reads of simple queries that are sent as prepared statements with their literals as parameters (`sql/lifting.ts`): one
- * template for each shape, made of the first text of it that is seen. Whatever goes wrong with one is nobody's business: the
- * read is run again as its client wrote it, and if it is right like that, its shape is left alone from then on.
+ * Reads of simple queries that are sent as prepared statements with their integers as parameters (`sql/lifting.ts`): one
+ * template for each shape, made of the first text of it that is seen. It belongs to what is known of the shape, so to one
+ * version of the catalog. Whatever goes wrong with one is nobody's business: the read is run again as its client wrote it, and
+ * if it is right like that, its shape is left alone from then on.
  */
 export class LiftedReads {
   readonly #registry: StatementRegistry;
-  /** By what is known of the shape; null: not to be lifted. */
-  readonly #entries = new Lru<Facts, Entry | null>(MAX_TEMPLATES, (_facts, entry) => this.#release(entry));
+  readonly #entries = new Lru<Facts, Entry>(MAX_TEMPLATES, (_facts, entry) => this.#drop(entry));
 
   constructor(registry: StatementRegistry) {
     this.#registry = registry;
@@ -41,37 +46,44 @@ export class LiftedReads {
   lift(facts: Facts, text: string): LiftedRead | null {
     let entry = this.#entries.get(facts);
     if (entry === undefined) {
-      entry = this.#make(text);
+      entry = { made: null, misfits: MAX_MISFITS, templates: 0 };
       this.#entries.set(facts, entry);
     }
-    if (entry === null) return null;
-    const values = liftedValues(entry.template, text);
-    if (values === null) return null;
-    const { statement } = entry;
-    return { statement, messages: encodeBoundRead(statement.backendName, values) };
+    if (entry.misfits === MAX_MISFITS && entry.templates < MAX_TEMPLATES_OF_SHAPE) this.#make(entry, text);
+    const { made } = entry;
+    const values = made === null ? null : liftedValues(made.template, text);
+    if (made === null || values === null) {
+      if (entry.misfits < MAX_MISFITS) entry.misfits++;
+      return null;
+    }
+    entry.misfits = 0;
+    return { statement: made.statement, messages: encodeBoundRead(made.statement.backendName, values) };
   }
 
   /** A read of this shape failed, and was right as its client wrote it. */
   leave(facts: Facts): void {
-    this.#release(this.#entries.peek(facts));
-    this.#entries.set(facts, null);
+    const entry = this.#entries.peek(facts);
+    if (entry === undefined) return;
+    this.#drop(entry);
+    entry.templates = MAX_TEMPLATES_OF_SHAPE;
   }
 
-  #make(text: string): Entry | null {
+  #make(entry: Entry, text: string): void {
+    this.#drop(entry);
+    entry.misfits = 0;
+    entry.templates++;
     const template = templateOf(text);
-    if (template === null) return null;
-    const types = Buffer.alloc(2 + 4 * template.kinds.length);
-    types.writeUInt16BE(template.kinds.length);
-    for (const [index, kind] of template.kinds.entries()) types.writeUInt32BE(TYPE_OF[kind], 2 + 4 * index);
-    try {
-      return { template, statement: this.#registry.acquire(template.text, types) };
-    } catch (error) {
-      if (error instanceof OperationalError) return null;
-      throw error;
-    }
+    if (template === null) return;
+    const count = template.between.length - 1;
+    const types = Buffer.alloc(2 + 4 * count);
+    types.writeUInt16BE(count);
+    for (let index = 0; index < count; index++) types.writeUInt32BE(INT4, 2 + 4 * index);
+    const statement = this.#registry.acquireOwn(template.text, types);
+    if (statement !== null) entry.made = { template, statement };
   }
 
-  #release(entry: Entry | null | undefined): void {
-    if (entry !== null && entry !== undefined) this.#registry.release(entry.statement);
+  #drop(entry: Entry): void {
+    if (entry.made !== null) this.#registry.release(entry.made.statement);
+    entry.made = null;
   }
 }

@@ -83,6 +83,7 @@ export class Sender {
       if (work.begins.failed) this.#swallowed(connection, work, FAILING, null);
     }
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
+    if (mayChangeSettings(work)) connection.settingsUnsure = true;
     const isExtended = work.kind === 'batch' || work.lifted !== null;
     const segment = new Segment('forward', this.sink, work.guard, isExtended ? new ReplyScript() : null);
     segment.work = work;
@@ -294,6 +295,7 @@ export class Sender {
       return false;
     }
     const unnamed = name === '' && !isKept(work, statement);
+    work.reusesPlan ||= name === '' && !unnamed;
     const told = definition?.told ?? null;
     const found = unnamed ? connection.unnamed(statement.id, segment) : connection.statement(statement.id, segment);
     const types = definition?.types ?? null;
@@ -342,6 +344,18 @@ export class Sender {
   }
 }
 
+/** Also for its transaction only. */
+function mayChangeSettings(work: Work): boolean {
+  if (work.begins !== null && work.begins.settings.size > 0) return true;
+  for (const { settings, residue, statements } of work.facts) {
+    if (settings.size > 0 || (residue.size > 0 && (residue.has('settings') || residue.has('unknown')))) return true;
+    for (const { kind } of statements) if (CHANGES_SETTINGS.has(kind)) return true;
+  }
+  return false;
+}
+
+const CHANGES_SETTINGS: ReadonlySet<string> = new Set(['set', 'reset', 'reset all', 'discard']);
+
 /** There is no such statement: it fails, and PostgreSQL passes over everything up to the Sync. */
 const REFUSED = encodeDescribeStatement(Buffer.from(`${STATEMENT_PREFIX}none `, 'latin1'));
 
@@ -357,7 +371,7 @@ const KEPT_FROM = 4;
  * with a plan of its own.
  */
 function isKept(work: Work, statement: PreparedStatement): boolean {
-  return work.mayReusePlan && statement.defined >= KEPT_FROM;
+  return work.mayReusePlan && statement.defined >= KEPT_FROM && statement.keepsWell;
 }
 
 /** The name to put in place of the client's, or null to leave the message as it is. */

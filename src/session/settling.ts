@@ -56,8 +56,8 @@ export class Settling {
       const plain = connection.owed === 0 && !connection.congested && !connection.mayHideSettings;
       const quiet = plain && !connection.cancelled && connection.cancelsInFlight === 0;
       const cut = connection === held.active && (intake.insideCopy || mayBeCut);
-      // What the client asked may take any time, or do anything yet; what we asked is answered at once.
-      const busy = connection.owed > 0 && !answered;
+      // What clients asked, this one or those that shared it, may take any time; what we asked is answered at once.
+      const busy = connection.owed > 0 && !(answered && state.settling);
       if (cut || busy || state.pins.has('process state')) leases.discard(connection);
       else if (clean && quiet && !state.pinned) leases.give(connection);
       else leases.abandon(connection);

@@ -11,6 +11,7 @@ import { Lru } from './lru.ts';
 export class SettingsSet {
   readonly entries: ReadonlyMap<string, string>;
   readonly #key: string;
+  #forPlans: SettingsSet | null = null;
 
   private constructor(entries: ReadonlyMap<string, string>, key: string) {
     this.entries = entries;
@@ -37,6 +38,12 @@ export class SettingsSet {
     return this === other || this.#key === other.#key;
   }
 
+  /** Those of them that statements may mean another thing under: all but a few. */
+  get forPlans(): SettingsSet {
+    this.#forPlans ??= SettingsSet.of(new Map([...this.entries].filter(([name]) => !WITHOUT_MEANING.has(name))));
+    return this.#forPlans;
+  }
+
   with(name: string, value: string): SettingsSet {
     if (this.entries.get(name) === value) return this;
     return SettingsSet.of(new Map(this.entries).set(name, value));
@@ -49,3 +56,13 @@ export class SettingsSet {
     return SettingsSet.of(rest);
   }
 }
+
+/** What PostgreSQL makes of a statement does not depend on them. */
+const WITHOUT_MEANING: ReadonlySet<string> = new Set([
+  'application_name',
+  'client_min_messages',
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
+  'lock_timeout',
+  'statement_timeout',
+]);

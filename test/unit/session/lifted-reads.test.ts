@@ -38,9 +38,29 @@ test('a shape that is right only as its client writes it is left alone, and its 
   expect(lifts.lift(other, 'SELECT b FROM t WHERE id = 8')).not.toBe(null);
 });
 
-test('without room for statements all is sent as it is', () => {
-  const lifts = new LiftedReads(new StatementRegistry(10));
+test('of the memory for statements, half is left to the clients', () => {
+  const registry = new StatementRegistry(1000);
+  const lifts = new LiftedReads(registry);
+  expect(lifts.lift(facts(), read(7))).not.toBe(null);
   expect(lifts.lift(facts(), read(7))).toBe(null);
+  expect(registry.bytes).toBeLessThanOrEqual(500);
+});
+
+test('a statement is of one version of the catalog, and no client has it', () => {
+  const registry = new StatementRegistry(10_000);
+  const lifts = new LiftedReads(registry);
+  const [before, after] = [lifts.lift(facts(), read(7)), lifts.lift(facts(), read(7))];
+  const types = before?.statement.types ?? Buffer.alloc(2);
+  const ofClient = registry.acquire('SELECT a FROM t WHERE id = $1', types);
+  expect(new Set([before?.statement.id, after?.statement.id, ofClient.id]).size).toBe(3);
+});
+
+test('a first text that is not like the others does not stay the template', () => {
+  const lifts = new LiftedReads(new StatementRegistry(10_000));
+  const shape = facts();
+  expect(lifts.lift(shape, read(7))).not.toBe(null);
+  const others = Array.from({ length: 20 }, (_, n) => lifts.lift(shape, `${read(n)} `) !== null);
+  expect(others).toEqual([...Array(16).fill(false), ...Array(4).fill(true)]);
 });
 
 test('so many are held and no more', () => {

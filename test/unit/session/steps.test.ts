@@ -6,6 +6,7 @@ import { SessionStatements, StatementRegistry } from '../../../src/session/prepa
 import { shapeOf } from '../../../src/session/result-shape.ts';
 import { NameStep, ObserveStep, ParseStep } from '../../../src/session/steps.ts';
 import { ClientMessage, Work } from '../../../src/session/work.ts';
+import { SettingsSet } from '../../../src/util/settings-set.ts';
 import { backendMessage, clientMessage } from '../../support/transcript.ts';
 
 const ready = backendMessage('ReadyForQuery', 'I');
@@ -97,7 +98,7 @@ describe('a description', () => {
 
   test('is what the client is told, and what the connection has', () => {
     const definition = statement();
-    const present = new PresentStatement(Buffer.from('p'));
+    const present = new PresentStatement(Buffer.from('p'), SettingsSet.empty);
     const { ledger } = sent(plainStep, new ObserveStep(definition, present));
     ledger.receive(Buffer.concat([bound, backendMessage('ParameterDescription', [25]), columns, ready]));
     expect([definition.told, present.shape]).toEqual([shapeOf(columns), shapeOf(columns)]);
@@ -107,7 +108,7 @@ describe('a description', () => {
 
   test('that came where its work is not run any more, the client was not told', () => {
     const definition = statement();
-    const present = new PresentStatement(Buffer.from('p'));
+    const present = new PresentStatement(Buffer.from('p'), SettingsSet.empty);
     const { ledger, move } = sent(plainStep, new ObserveStep(definition, present));
     move();
     ledger.receive(Buffer.concat([bound, backendMessage('ParameterDescription', [25]), columns, ready]));
