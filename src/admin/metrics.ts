@@ -178,7 +178,7 @@ const WORK: readonly Metric[] = [
   counter(
     'pgweir_prepared_reads_total',
     [],
-    'Reads that were sent as prepared statements of pgweir: simple queries with their literals as parameters, unnamed statements.',
+    'Simple queries that were sent as prepared statements, with their integers as parameters.',
     ({ measures }, emit) => emit(measures.preparedReads),
   ),
   counter(

@@ -67,8 +67,8 @@ export class BackendConnection implements LedgerOwner {
   /** Settings that differ from login, as far as pgweir put them there. */
   settings: SettingsSet;
   /**
-   * Something of this lease may have changed settings, perhaps for its transaction only, and it is not known to what: what is
-   * prepared meanwhile is of no use to others.
+   * Something of this lease changes settings that plans depend on, perhaps for its transaction only, and it is not known to
+   * what: what is prepared meanwhile is of no use to others.
    */
   settingsUnsure = false;
   holder: ConnectionHolder | null = null;
@@ -257,9 +257,9 @@ export class BackendConnection implements LedgerOwner {
     return present === null || present.settings === this.#settingsForPlans ? present : null;
   }
 
-  /** Null while they are not known. */
-  get #settingsForPlans(): SettingsSet | null {
-    return this.settingsUnsure ? null : this.settings.forPlans;
+  /** While they are not known, the number of the lease. */
+  get #settingsForPlans(): SettingsSet | number {
+    return this.settingsUnsure ? this.lease : this.settings.forPlans;
   }
 
   /** A Parse of it is written next into the segment. `types`: of all its parameters, if they are given. */

@@ -79,8 +79,11 @@ export class Segment {
 /** A prepared statement on a backend connection. */
 export class PresentStatement {
   readonly name: Buffer;
-  /** What it was prepared under, as far as that matters: PostgreSQL reads dates in it, and the like, only then. Null: not known. */
-  readonly settings: SettingsSet | null;
+  /**
+   * What it was prepared under, as far as that matters: PostgreSQL reads dates in it, and the like, only then. A number where
+   * that is not known: of the lease in which it was.
+   */
+  readonly settings: SettingsSet | number;
   /** The shape of its result, as PostgreSQL described it: that of this plan, or PostgreSQL refuses it. Null: not known. */
   shape: string | null = null;
   /** Number and OIDs of the types of its parameters, as PostgreSQL described them. Null: not known. */
@@ -88,7 +91,7 @@ export class PresentStatement {
   /** How many clients had prepared it when the connection did. */
   preparedFor = 0;
 
-  constructor(name: Buffer, settings: SettingsSet | null, types: string | null = null) {
+  constructor(name: Buffer, settings: SettingsSet | number, types: string | null = null) {
     this.name = name;
     this.settings = settings;
     this.types = types;

@@ -356,7 +356,7 @@ function poolSettings() {
       }),
       preparedReads: flag({
         description:
-          'Reads that may be shared and are asked again and again run with a plan that is there already: simple queries that differ only in what columns are compared with (`WHERE id = 7`), as one prepared statement, and unnamed prepared statements. PostgreSQL parses and plans them once; its logs and pg_stat_activity show `$1` in place of the value. Off: each is parsed and planned for itself.',
+          'Reads of simple queries that may be shared, and differ only in integers that columns are compared with (`WHERE id = 7`), are sent as one prepared statement, so that PostgreSQL parses and plans them once: where nothing in them depends on when they are planned, no strings and no functions but a few. Its logs and pg_stat_activity show `$1` in place of the value. Off: all are sent as they came.',
         default: true,
       }),
       minIdle: integer(

@@ -1,5 +1,6 @@
 import { encodeQuery } from '../protocol/frontend-encoders.ts';
 import type { StatementFacts, TransactionModes } from '../sql/facts.ts';
+import { bearsOnPlans } from '../util/settings-set.ts';
 import { isTransactional } from './aftermath.ts';
 import type { LocalResult } from './local-answers.ts';
 import type { SessionState } from './state.ts';
@@ -18,7 +19,13 @@ export function deferredAnswer(
   if (state.transaction === 'idle') {
     if (statement.kind !== 'begin' || !isAscii(text)) return null;
     state.transaction = 'deferred';
-    state.deferred = { preamble: [encodeQuery(text)], modes: statement.modes, settings: new Map(), failed: false };
+    state.deferred = {
+      preamble: [encodeQuery(text)],
+      modes: statement.modes,
+      bearsOnPlans: false,
+      settings: new Map(),
+      failed: false,
+    };
     return { tag: /^\s*start\b/i.test(text) ? 'START TRANSACTION' : 'BEGIN' };
   }
   const { deferred } = state;
@@ -34,6 +41,7 @@ export function deferredAnswer(
       // Its ParameterStatus belongs here, and again where the setting ends.
       if (reported.has(statement.name)) return null;
       deferred.preamble.push(encodeQuery(text));
+      deferred.bearsOnPlans ||= bearsOnPlans(statement.name);
       if (!statement.local) deferred.settings.set(statement.name, statement.value);
       return { tag: 'SET' };
     case 'commit':

@@ -128,6 +128,7 @@ export class Dispatcher {
   append(work: Work, message: ClientMessage): void {
     const connection = this.#state.active;
     if (connection === null || this.#segment === null) return;
+    this.#sender.noteSettings(connection, work);
     this.#sender.message(connection, work, this.#segment, message);
     expectTransaction(this.#state, work);
     if (work.complete) this.#finish(work, connection);
@@ -219,7 +220,7 @@ export class Dispatcher {
       return;
     }
     // Behind what may have to be run again only what may be, too.
-    if (last !== undefined && state.works.some(reusesPlan) && this.#sharedCost(work) === null) {
+    if (last !== undefined && state.works.some(({ lifted }) => lifted !== null) && this.#sharedCost(work) === null) {
       this.#stall(work);
       return;
     }
@@ -405,12 +406,12 @@ export class Dispatcher {
   /** Sends the work on a connection that others use at the same time; false when there is none. */
   #share(work: Work, backend: number, primary: boolean): boolean {
     const costMs = this.#sharedCost(work);
-    work.mayReusePlan = false;
+    work.mayLift = false;
     if (costMs === null) return false;
     const shared = this.#leases.share(backend, this.#state.settings, costMs);
     if (shared === null) {
-      // By itself, it is also known what it is; on a replica nothing but reads may go behind it.
-      work.mayReusePlan = this.#mayReusePlan(work) && !primary;
+      // By itself, it is the same read.
+      work.mayLift = this.#mayLift(work);
       return false;
     }
     shared.join(this.#sender.sink, this.#holder);
@@ -424,13 +425,16 @@ export class Dispatcher {
     const { connection } = shared;
     work.shared = true;
     this.#measures.sharedReads++;
-    work.mayReusePlan = this.#mayReusePlan(work);
+    work.mayLift = this.#mayLift(work);
     this.#put(work, connection, null);
   }
 
-  /** To be asked of what may be shared: if it fails with a plan that was there already, it is run again with one of its own. */
-  #mayReusePlan(work: Work): boolean {
-    return this.#options.preparedReads && !work.failedReused;
+  /**
+   * To be asked of what may be shared: if it fails as a prepared statement, it is run again as it is. Of functions that are
+   * declared immutable and yet ask who acts (in a view, a policy) a plan would keep the answer.
+   */
+  #mayLift(work: Work): boolean {
+    return this.#options.preparedReads && work.kind === 'query' && !work.failedLifted && this.#state.settings.isAnonymous;
   }
 
   #lease(work: Work, backend: number, primary: boolean): void {
@@ -516,9 +520,8 @@ export class Dispatcher {
   #put(work: Work, connection: BackendConnection, settings: SettingsSet | null): void {
     const state = this.#state;
     this.#prepare(work, connection);
-    if (work.mayReusePlan && settings !== null) work.mayReusePlan = false;
-    const [facts] = work.facts;
-    if (work.mayReusePlan && work.kind === 'query' && facts !== undefined) work.lifted = this.#lifts.lift(facts, work.text);
+    const facts = work.facts[0];
+    if (work.mayLift && settings === null && facts !== undefined) work.lifted = this.#lifts.lift(facts, work.text);
     const route = work.route;
     if (route !== null) this.#measures.routed.inc(route.target, route.reason);
     const segment = this.#sender.begin(connection, work, settings);
@@ -527,7 +530,7 @@ export class Dispatcher {
     state.open = work.complete ? null : work;
     if (work.lifted !== null) this.#sender.lifted(connection, work, segment, work.lifted);
     else for (const message of work.messages) this.#sender.message(connection, work, segment, message);
-    if (reusesPlan(work)) this.#measures.preparedReads++;
+    if (work.lifted !== null) this.#measures.preparedReads++;
     if (work.complete) this.#finish(work, connection);
     else if (!work.retryable) work.messages.length = 0;
     this.#topology.noteTraffic();
@@ -620,11 +623,6 @@ export class Dispatcher {
 }
 
 const PIPELINED = routeTo('primary', 'pipelined');
-
-/** It runs with a plan that was not made for it. */
-function reusesPlan({ lifted, reusesPlan: reuses }: Work): boolean {
-  return lifted !== null || reuses;
-}
 
 /** Nothing goes ahead of the work, nothing behind it, and its messages are what any session could have sent. */
 function standsAlone(work: Work): boolean {

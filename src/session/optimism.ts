@@ -67,7 +67,7 @@ function ownBegin(work: Work): DeferredTransaction | null {
   const first = statements?.length === 1 ? statements[0] : undefined;
   const text = work.messages.find(({ statement }) => statement !== null)?.statement?.text;
   if (first?.kind !== 'begin' || text === undefined || !isAscii(text)) return null;
-  return { preamble: [encodeQuery(text)], modes: first.modes, settings: new Map(), failed: false };
+  return { preamble: [encodeQuery(text)], modes: first.modes, bearsOnPlans: false, settings: new Map(), failed: false };
 }
 
 /** A COMMIT or ROLLBACK with nothing behind it. */

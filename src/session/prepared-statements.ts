@@ -1,7 +1,6 @@
 import { STATEMENT_PREFIX } from '../backend/residue.ts';
 import type { Catalog } from '../sql/catalog.ts';
 import type { Facts } from '../sql/facts.ts';
-import { isTimeless } from '../sql/lifting.ts';
 import { OperationalError } from '../util/errors.ts';
 import type { ScanMode, StatementPort } from './ports.ts';
 
@@ -23,7 +22,6 @@ export class PreparedStatement {
   /** The shape of result that a client was told last: nearly always the same for all of them. */
   #shape: string | null = null;
   #types: string | null = null;
-  #keepsWell: boolean | null = null;
   #facts: { readonly catalog: Catalog; readonly scan: ScanMode; readonly facts: Facts; readonly generation: number } | null =
     null;
 
@@ -44,12 +42,6 @@ export class PreparedStatement {
     const facts = statements.facts(this.text, catalog, scan);
     this.#facts = { catalog, scan, facts, generation: statements.generation };
     return facts;
-  }
-
-  /** Whether a plan of it is as good as one that is made anew: it keeps no moment, and no type that PostgreSQL has found out. */
-  get keepsWell(): boolean {
-    this.#keepsWell ??= typesAreGiven(this.text, this.types) && isTimeless(this.text);
-    return this.#keepsWell;
   }
 
   /** The same shape, as one string for all sessions. */
@@ -271,17 +263,6 @@ export class SessionStatements {
     }
   }
 }
-
-/** Every parameter has a type that the client gave. 0 and `unknown` leave it to PostgreSQL. */
-function typesAreGiven(text: string, types: Buffer): boolean {
-  const count = types.readUInt16BE(0);
-  for (let at = 2; at < types.length; at += 4)
-    if (types.readUInt32BE(at) === 0 || types.readUInt32BE(at) === UNKNOWN) return false;
-  return [...text.matchAll(/\$(\d+)/g)].every(([, number]) => Number(number) <= count);
-}
-
-/** OID of the type of literals that have none. Source: pg_type.dat. */
-const UNKNOWN = 705;
 
 /** PostgreSQL tells names of statements apart by their first 63 bytes. Source: prepare.c, a hash with keys of NAMEDATALEN. */
 function keyOf(name: string): string {

@@ -56,7 +56,10 @@ export function relocated({ begun, transaction }: SessionState, work: Work): Def
   if (begun === null || !work.complete) return null;
   const { modes, chained, texts } = begun;
   if (modes === null) return null;
-  const anew = (preamble: Buffer[], failed: boolean) => ({ preamble, modes, settings: new Map<string, string>(), failed });
+  const anew = (preamble: Buffer[], failed: boolean): DeferredTransaction => {
+    const bearsOnPlans = preamble.length > 1;
+    return { preamble, modes, bearsOnPlans, settings: new Map<string, string>(), failed };
+  };
   if (transaction !== 'failed') return texts !== null && needsPrimary(work) ? anew([...texts], false) : null;
   if (!goesOn(work)) return null;
   return anew(chained ? [beginWith(modes), CHAIN] : [beginWith(modes)], true);

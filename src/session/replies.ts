@@ -82,7 +82,7 @@ export class Replies implements SegmentSink {
     const isStale = sqlstate === '0A000' && routine === 'RevalidateCachedQuery' && connection !== null;
     const fitsAnew = isStale && retirePlans(work, connection, segment);
     if (work.streamed || !(work.autocommit || work.optimistic)) return;
-    const cause = isStale ? staleCause(work, fitsAnew) : (this.#retryCause(work, sqlstate) ?? reusedCause(work, sqlstate));
+    const cause = isStale ? staleCause(work, fitsAnew) : (this.#retryCause(work, sqlstate) ?? liftedCause(work, sqlstate));
     const behind = this.#state.works.slice(1);
     // What is pipelined behind it must be answered after it, so all of it is run again, or none. It may have run already:
     // what it would have changed for the one before must not be.
@@ -94,7 +94,7 @@ export class Replies implements SegmentSink {
     this.#measures.retries.inc(cause);
     work.retryCause = cause;
     work.again = true;
-    if (cause === FAILED_REUSED) work.failedReused = true;
+    if (cause === FAILED_LIFTED) work.failedLifted = true;
     segment.discarding = true;
     for (const later of behind) later.again = true;
   }
@@ -193,16 +193,15 @@ function staleCause(work: Work, fitsAnew: boolean): string | null {
   return fitsAnew && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
 }
 
-/** Whether a read that has failed with a plan that was not made for it is run again: the error is to be its own. */
-function reusedCause(work: Work, sqlstate: string | undefined): string | null {
-  const reused = work.lifted !== null || work.reusesPlan;
-  return reused && sqlstate !== QUERY_CANCELED ? FAILED_REUSED : null;
+/** Whether a read that was not sent as its client wrote it is run again like that: the error is to be the one that draws. */
+function liftedCause(work: Work, sqlstate: string | undefined): string | null {
+  return work.lifted !== null && sqlstate !== QUERY_CANCELED ? FAILED_LIFTED : null;
 }
 
 const QUERY_CANCELED = '57014';
 
-/** Cause of a retry: a read has failed with a plan that others have, too. */
-export const FAILED_REUSED = 'reused plan';
+/** Cause of a retry: a read has failed as the prepared statement that was made of it. */
+export const FAILED_LIFTED = 'prepared read';
 
 /** Cause of a retry: a prepared statement's result type has changed since it was planned. */
 export const STALE_PLAN = 'stale plan';

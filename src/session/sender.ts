@@ -10,11 +10,11 @@ import {
 } from '../backend/exchange.ts';
 import { STATEMENT_PREFIX } from '../backend/residue.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
-import { CLOSE_COMPLETE, PARSE_COMPLETE } from '../protocol/backend-encoders.ts';
+import { CLOSE_COMPLETE } from '../protocol/backend-encoders.ts';
 import { FRONTEND } from '../protocol/codes.ts';
 import { encodeClose, encodeParse, encodeQuery, FLUSH, SYNC } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
-import type { SettingsSet } from '../util/settings-set.ts';
+import { bearsOnPlans, type SettingsSet } from '../util/settings-set.ts';
 import type { LiftedRead } from './lifted-reads.ts';
 import { ISOLATION_CHECK } from './optimism.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
@@ -83,13 +83,18 @@ export class Sender {
       if (work.begins.failed) this.#swallowed(connection, work, FAILING, null);
     }
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
-    if (mayChangeSettings(work)) connection.settingsUnsure = true;
+    this.noteSettings(connection, work);
     const isExtended = work.kind === 'batch' || work.lifted !== null;
     const segment = new Segment('forward', this.sink, work.guard, isExtended ? new ReplyScript() : null);
     segment.work = work;
     segment.hidesReady = work.endsInFlush || work.rest !== null;
     connection.push(segment);
     return segment;
+  }
+
+  /** To be called before what is new of a work is sent: what is prepared behind it may be of use to nobody else. */
+  noteSettings(connection: BackendConnection, work: Work): void {
+    if (mayChangeMeaning(work)) connection.settingsUnsure = true;
   }
 
   /** Sends one message, or the first piece of one. */
@@ -195,15 +200,11 @@ export class Sender {
       connection.step(segment, droppedStep);
       connection.write(close, 0, close.length);
       return;
-    } else if (message.name === '' && !isKept(work, statement)) {
+    } else if (message.name === '') {
       connection.setUnnamed(statement.id, segment).preparedFor = statement.defined;
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: false }, message));
-    } else if (work.autocommit && connection.statement(statement.id, segment) !== null) {
-      work.reusesPlan ||= message.name === '';
-      connection.step(segment, new NameStep(work, message, PARSE_COMPLETE));
-      return;
     } else {
-      // In a transaction that may have failed, only PostgreSQL knows whether it will be prepared.
+      // Anew, also where there is a plan already: tables may have changed since, and what the time of day is.
       this.#makeRoom(connection, segment, statement).preparedFor = statement.defined;
       connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: true }, message));
       const { head, restStart } = rewriteParse(message, statement.backendName);
@@ -220,7 +221,7 @@ export class Sender {
       return;
     }
     connection.step(segment, plainStep);
-    const name = nameOnBackend(work, message);
+    const name = nameOnBackend(message);
     if (name === null) {
       connection.write(message.buffer, message.start, message.end);
       return;
@@ -237,7 +238,7 @@ export class Sender {
     // The portal of an unnamed statement is described with every execution: nobody goes by that later.
     const observed = definition !== null && (definition.named || !isPortal) ? segment.observes : null;
     connection.step(segment, definition === null || observed === null ? plainStep : new ObserveStep(definition, observed));
-    const name = nameOnBackend(work, message);
+    const name = nameOnBackend(message);
     if (name === null) connection.write(message.buffer, message.start, message.end);
     else {
       const renamed = encodeDescribeStatement(name);
@@ -288,16 +289,17 @@ export class Sender {
    */
   #ensure(connection: BackendConnection, work: Work, segment: Segment, message: ClientMessage): boolean {
     const { statement, definition, name } = message;
+    const unnamed = name === '';
     segment.observes = null;
     if (statement === null) {
       // The client has none, which PostgreSQL is to say; on the connection there may be another client's.
-      if (name === '') this.#dropUnnamed(connection, segment);
+      if (unnamed) this.#dropUnnamed(connection, segment);
       return false;
     }
-    const unnamed = name === '' && !isKept(work, statement);
-    work.reusesPlan ||= name === '' && !unnamed;
     const told = definition?.told ?? null;
-    const found = unnamed ? connection.unnamed(statement.id, segment) : connection.statement(statement.id, segment);
+    const present = unnamed ? connection.unnamed(statement.id, segment) : connection.statement(statement.id, segment);
+    // A plan serves those who had prepared its statement when it was made: others go by what their tables were later.
+    const found = present !== null && present.preparedFor >= (definition?.number ?? 0) ? present : null;
     const types = definition?.types ?? null;
     const fits = found !== null && (types === null || found.types === types);
     if (fits && told !== null && found.shape === told) return false;
@@ -306,21 +308,21 @@ export class Sender {
       segment.observes = found;
       return false;
     }
-    const present = unnamed
+    const made = unnamed
       ? connection.setUnnamed(statement.id, segment, types)
       : this.#makeRoom(connection, segment, statement, types);
-    present.preparedFor = statement.defined;
+    made.preparedFor = statement.defined;
     connection.step(segment, new ParseStep(connection, work, { id: statement.id, named: !unnamed }, null));
     const parse = parseMessage(statement, unnamed ? '' : statement.backendName.toString('latin1'), types);
     connection.write(parse, 0, parse.length);
-    segment.observes = present;
+    segment.observes = made;
     if (told === null || definition === null) return false;
     segment.trusts ??= new Map();
-    segment.trusts.set(present, told);
+    segment.trusts.set(made, told);
     if (message.type === FRONTEND.describe) return false;
     const waits = !(work.retryable && work.autocommit);
     const resume = () => this.#resume(segment);
-    connection.step(segment, new CheckStep(definition, told, present, resume));
+    connection.step(segment, new CheckStep(definition, told, made, resume));
     const describe = encodeDescribeStatement(unnamed ? Buffer.alloc(0) : statement.backendName);
     connection.write(describe, 0, describe.length);
     if (!waits) return false;
@@ -344,17 +346,19 @@ export class Sender {
   }
 }
 
-/** Also for its transaction only. */
-function mayChangeSettings(work: Work): boolean {
-  if (work.begins !== null && work.begins.settings.size > 0) return true;
-  for (const { settings, residue, statements } of work.facts) {
-    if (settings.size > 0 || (residue.size > 0 && (residue.has('settings') || residue.has('unknown')))) return true;
-    for (const { kind } of statements) if (CHANGES_SETTINGS.has(kind)) return true;
+/** It says that it changes settings that plans depend on, if only for its transaction. What functions do is not known. */
+function mayChangeMeaning(work: Work): boolean {
+  if (work.begins?.bearsOnPlans === true) return true;
+  for (const { settings, statements } of work.facts) {
+    for (const name of settings) if (bearsOnPlans(name)) return true;
+    for (const statement of statements) {
+      const { kind } = statement;
+      if (kind === 'reset all' || kind === 'discard') return true;
+      if ((kind === 'set' || kind === 'reset') && bearsOnPlans(statement.name)) return true;
+    }
   }
   return false;
 }
-
-const CHANGES_SETTINGS: ReadonlySet<string> = new Set(['set', 'reset', 'reset all', 'discard']);
 
 /** There is no such statement: it fails, and PostgreSQL passes over everything up to the Sync. */
 const REFUSED = encodeDescribeStatement(Buffer.from(`${STATEMENT_PREFIX}none `, 'latin1'));
@@ -362,26 +366,12 @@ const REFUSED = encodeDescribeStatement(Buffer.from(`${STATEMENT_PREFIX}none `, 
 /** Fails in a transaction block without any other effect: there is no such savepoint. */
 const FAILING = encodeQuery('ROLLBACK TO pgweir_none');
 
-/** An unnamed statement that was prepared so often is kept under a name where reads are shared. Ours. */
-const KEPT_FROM = 4;
-
-/**
- * Whether the unnamed statement is one of ours, under a name, on the connection: drivers prepare the same one anew for every
- * execution, and where reads are shared, PostgreSQL need not parse and plan it each time. If that fails the work is run again
- * with a plan of its own.
- */
-function isKept(work: Work, statement: PreparedStatement): boolean {
-  return work.mayReusePlan && statement.defined >= KEPT_FROM && statement.keepsWell;
-}
-
 /** The name to put in place of the client's, or null to leave the message as it is. */
-function nameOnBackend(work: Work, message: ClientMessage): Buffer | null {
-  const { name, statement } = message;
-  if (name === null) return null;
-  if (name === '') return statement !== null && isKept(work, statement) ? statement.backendName : null;
-  if (statement !== null) return statement.backendName;
+function nameOnBackend(message: ClientMessage): Buffer | null {
+  if (message.name === null || message.name === '') return null;
+  if (message.statement !== null) return message.statement.backendName;
   // The client has no such statement. PostgreSQL is to say so, also when the connection has one of ours by that name.
-  return name.startsWith(STATEMENT_PREFIX) ? Buffer.from(`${name} `, 'latin1') : null;
+  return message.name.startsWith(STATEMENT_PREFIX) ? Buffer.from(`${message.name} `, 'latin1') : null;
 }
 
 /** @param told the types of its parameters that the client goes by, null for those that it gave */

@@ -488,8 +488,7 @@ export class Session implements ConnectionHolder, Sharer {
     }
     this.#account(work, now, failed);
     if (work.retryable) this.#learnSpeed(work, now, failed);
-    if (work.failedReused && !failed && work.kind === 'query' && work.facts[0] !== undefined)
-      this.#parts.lifts.leave(work.facts[0]);
+    if (work.failedLifted && !failed && work.facts[0] !== undefined) this.#parts.lifts.leave(work.facts[0]);
     if (!failed && work.ran && work.facts.some(resetsAll)) this.#own.resetAll(state.transaction !== 'idle');
     if (
       idle &&

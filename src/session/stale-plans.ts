@@ -28,8 +28,7 @@ export function retirePlans(work: Work, connection: BackendConnection, segment: 
   let mayRunAgain = work.kind === 'batch' && work.messages.length > 0;
   for (const definition of bound) {
     const { statement, named } = definition;
-    const present =
-      named || work.reusesPlan ? connection.statement(statement.id, segment) : connection.unnamed(statement.id, segment);
+    const present = named ? connection.statement(statement.id, segment) : connection.unnamed(statement.id, segment);
     if (isTold(work, definition) || isOlder(present, definition)) continue;
     mayRunAgain = false;
     if (bound.size === 1) definition.told = CHANGED;

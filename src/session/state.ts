@@ -33,6 +33,8 @@ export interface DeferredTransaction {
   /** The Query messages to be run ahead of the first real statement: BEGIN, SET TRANSACTION, SET LOCAL, SET. */
   readonly preamble: Buffer[];
   modes: TransactionModes;
+  /** Something in it changes what statements may mean. */
+  bearsOnPlans: boolean;
   /** Session-level settings made in it, by name: they hold after COMMIT. */
   readonly settings: Map<string, string>;
   /** It has failed elsewhere, which the client knows: it is to be in that state. */

@@ -92,12 +92,10 @@ export class Work {
   shared = false;
   /** What was sent in place of its Query; null when that was sent as it is. */
   lifted: LiftedRead | null = null;
-  /** May run with a plan that is there already, made for others or for other values. */
-  mayReusePlan = false;
-  /** A plan stood in for the one that its Parse of the unnamed statement would have made. */
-  reusesPlan = false;
-  /** It failed with a plan that was there already, or was made for more than itself: now it gets one of its own. */
-  failedReused = false;
+  /** May be sent in another way than its client wrote it. */
+  mayLift = false;
+  /** That has failed: now it is sent as it is. */
+  failedLifted = false;
   /** Bytes of its reply that have come. */
   replyBytes = 0;
   /** When its backend can have begun with it, at the earliest: when it was sent, or what was sent before it was done; ms. */
@@ -162,8 +160,7 @@ export class Work {
     this.again = false;
     this.shared = false;
     this.lifted = null;
-    this.mayReusePlan = false;
-    this.reusesPlan = false;
+    this.mayLift = false;
     this.replyBytes = 0;
     this.retryCause = null;
     this.sent = false;

@@ -49,14 +49,10 @@ export function liftedValues({ between }: Template, text: string): string[] | nu
 }
 
 /**
- * Whether a plan of the text means the same whenever it was made and by whomever, under the same settings. A string of no type
- * is read when PostgreSQL analyses the statement (`'today'`, or a date in the order of days and months of that session), and a
- * function that is declared immutable is called when it plans. Never throws. Costs a parse.
+ * The only SELECT of a text, if a plan of it means the same whenever it was made and by whomever, under the same settings. A
+ * string of no type is read when PostgreSQL analyses the statement (`'today'`, or a date in the order of days and months of that
+ * session), and a function that is declared immutable is called when it plans.
  */
-export function isTimeless(text: string): boolean {
-  return timelessSelect(text) !== null;
-}
-
 function timelessSelect(text: string): Fields | null {
   const outcome = parse(text);
   const [select] = outcome.kind === 'tree' && outcome.statements.length === 1 ? outcome.statements : [];

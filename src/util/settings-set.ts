@@ -12,6 +12,7 @@ export class SettingsSet {
   readonly entries: ReadonlyMap<string, string>;
   readonly #key: string;
   #forPlans: SettingsSet | null = null;
+  #isAnonymous: boolean | null = null;
 
   private constructor(entries: ReadonlyMap<string, string>, key: string) {
     this.entries = entries;
@@ -38,10 +39,16 @@ export class SettingsSet {
     return this === other || this.#key === other.#key;
   }
 
-  /** Those of them that statements may mean another thing under: all but a few. */
+  /** Those of them that PostgreSQL analyses statements by. */
   get forPlans(): SettingsSet {
-    this.#forPlans ??= SettingsSet.of(new Map([...this.entries].filter(([name]) => !WITHOUT_MEANING.has(name))));
+    this.#forPlans ??= SettingsSet.of(new Map([...this.entries].filter(([name]) => bearsOnPlans(name))));
     return this.#forPlans;
+  }
+
+  /** None of them is one that functions may ask for who acts: custom settings, the role. */
+  get isAnonymous(): boolean {
+    this.#isAnonymous ??= ![...this.entries.keys()].some((name) => name.includes('.') || TELLS_WHO.has(name));
+    return this.#isAnonymous;
   }
 
   with(name: string, value: string): SettingsSet {
@@ -57,12 +64,31 @@ export class SettingsSet {
   }
 }
 
-/** What PostgreSQL makes of a statement does not depend on them. */
-const WITHOUT_MEANING: ReadonlySet<string> = new Set([
-  'application_name',
-  'client_min_messages',
-  'idle_in_transaction_session_timeout',
-  'idle_session_timeout',
-  'lock_timeout',
-  'statement_timeout',
+/**
+ * Whether a plan keeps what the setting was when its statement was analysed. The planner's settings only make it quicker or
+ * slower, and what depends on the role or on who sees which rows PostgreSQL looks at anew by itself.
+ */
+export function bearsOnPlans(name: string): boolean {
+  return BEARS_ON_PLANS.has(name);
+}
+
+/** By which literals are read, names are found, and parameters get their types. Source: input functions of types; gram.y; parse_expr.c. */
+const BEARS_ON_PLANS: ReadonlySet<string> = new Set([
+  'array_nulls',
+  'backslash_quote',
+  'client_encoding',
+  'datestyle',
+  'default_text_search_config',
+  'intervalstyle',
+  'lc_monetary',
+  'lc_numeric',
+  'lc_time',
+  'search_path',
+  'standard_conforming_strings',
+  'timezone',
+  'timezone_abbreviations',
+  'transform_null_equals',
+  'xmloption',
 ]);
+
+const TELLS_WHO: ReadonlySet<string> = new Set(['role', 'session_authorization']);

@@ -8,8 +8,8 @@ import { connectPg, until } from '../support/weather.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /**
- * Simple queries that are sent as prepared statements, with their literals as parameters: what the client hears is what the
- * replica itself says to the text as it is, to the byte.
+ * Simple queries that are sent as prepared statements, with their integers as parameters: what the client hears is what the
+ * replica itself says to the text as it is, to the byte. And plans, which keep what they were made of, for whom they are not.
  */
 let cluster: Cluster;
 let pgweir: Pgweir;
@@ -285,10 +285,10 @@ test('one that is cancelled is not run again', async () => {
   client.destroy();
 });
 
-describe('an unnamed statement that is prepared for each execution', () => {
-  const run = (text: string, values: (string | null)[], types: number[] = []) => [
-    clientMessage('Parse', '', text, types),
-    clientMessage('Bind', '', '', [], values, []),
+describe('statements that their clients prepare', () => {
+  const run = (text: string, values: (string | null)[], types: number[] = [], name = '') => [
+    clientMessage('Parse', name, text, types),
+    clientMessage('Bind', '', name, [], values, []),
     clientMessage('Describe', 'P', ''),
     clientMessage('Execute', '', 0),
     clientMessage('Sync'),
@@ -303,94 +303,54 @@ describe('an unnamed statement that is prepared for each execution', () => {
     return all;
   }
 
-  /** Often enough to be kept under a name, while reads are shared. */
-  async function expectAlways(...batches: Buffer[][]): Promise<void> {
-    const before = await prepared();
-    const expected = await answers(direct, batches);
-    await until('a plan to be used again', async () => {
-      for (let time = 0; time < 12; time++) expect(await answers(through, batches)).toEqual(expected);
-      return (await prepared()) > before || expected.some((message) => message.startsWith('E'));
-    });
-  }
-
-  const text = 'SELECT n, word FROM kinds WHERE n = $1 AND word = $2';
-
-  const INT4_TEXT = [23, 25];
-
-  test('is parsed once', async () => {
-    await expectAlways(run(text, ['7', 'a'], INT4_TEXT));
-    await expectAlways(run(text, ['8', null], INT4_TEXT));
-    await expectAlways(run(text, ['7', "it's"], [20, 25]));
-    await expectAlways(run('SELECT word FROM kinds WHERE n = 7', []));
-  });
-
-  test('unless PostgreSQL has to find out the types of its parameters, or reads a date in it', async () => {
-    await cluster.primary.query("CREATE TABLE dated AS SELECT 1 AS n, '2026-01-07'::date AS d");
+  test.each(['', 'one'])('as "%s", after a table has changed: what is run is what the table is now', async (name) => {
+    const table = `dated_${name}`;
+    await cluster.primary.query(`CREATE TABLE ${table} AS SELECT 1 AS n, '2026-01-07'::date AS d`);
     await cluster.waitForReplay();
-    const before = await prepared();
+    // Somebody has the same, and keeps it.
+    const keeper = await connect(pgweir);
+    const asks = [
+      run(`SELECT n FROM ${table} WHERE d = $1`, ['2026-01-07 12:00'], [], name),
+      run(`SELECT n FROM ${table} WHERE n = $1 AND d = '2026-01-07 12:00'`, ['1'], [23], name),
+    ];
     for (const type of ['date', 'timestamp', 'text']) {
-      await cluster.primary.query(`ALTER TABLE dated ALTER d TYPE ${type}`);
+      await cluster.primary.query(`ALTER TABLE ${table} ALTER d TYPE ${type}`);
       await cluster.waitForReplay();
-      for (let time = 0; time < 12; time++) {
-        for (const ask of [
-          run('SELECT n FROM dated WHERE d = $1', ['2026-01-07 12:00']),
-          run("SELECT n FROM dated WHERE n = $1 AND d = '2026-01-07 12:00'", ['1'], [23]),
-        ]) {
-          expect(await answers(through, [ask])).toEqual(await answers(direct, [ask]));
+      for (const ask of asks) {
+        await answers(keeper, [ask, [clientMessage('Close', 'S', name), clientMessage('Sync')], ask]);
+        for (let time = 0; time < 6; time++) {
+          const [mine, theirs] = await Promise.all([connect(pgweir), connect(replica())]);
+          expect(await answers(mine, [ask]), `${type}, time ${time}`).toEqual(await answers(theirs, [ask]));
+          mine.destroy();
+          theirs.destroy();
         }
+        await answers(keeper, [[clientMessage('Close', 'S', name), clientMessage('Sync')]]);
       }
     }
-    expect(await prepared()).toBe(before);
+    keeper.destroy();
   });
 
-  test('described by itself, and run later without being prepared again', async () => {
-    const [parse, bind, , execute, sync] = run(text, ['7', 'a'], INT4_TEXT);
-    if (parse === undefined || bind === undefined || execute === undefined || sync === undefined) throw new Error('no messages');
-    const describe = clientMessage('Describe', 'S', '');
-    await expectAlways([parse, describe, sync], [bind, execute, sync], [bind, execute, sync]);
-    await expectAlways([parse, bind, execute, clientMessage('Close', 'S', ''), sync], [bind, execute, sync]);
-  });
-
-  test('prepared by itself, after its table has changed: what is run is what the table is now', async () => {
-    await cluster.primary.query('CREATE TABLE widened AS SELECT 1 AS n');
+  test('after a table has changed, and run where others had prepared them before', async () => {
+    await using narrow = await startPgweir(cluster, 'pool: { max_per_backend: 2 }');
+    await cluster.primary.query("CREATE TABLE narrowed AS SELECT 1 AS n, '2026-01-07'::date AS d");
     await cluster.waitForReplay();
-    const [parse, bind, , execute, sync] = run('SELECT n FROM widened WHERE n = $1', ['1'], [23]);
-    if (parse === undefined || bind === undefined || execute === undefined || sync === undefined) throw new Error('no messages');
-    const batches = [
-      [parse, sync],
-      [bind, execute, sync],
-    ];
-    await expectAlways(...batches);
-    await cluster.primary.query('ALTER TABLE widened ALTER n TYPE int8');
-    await cluster.waitForReplay();
-    for (let time = 0; time < 12; time++) expect(await answers(through, batches)).toEqual(await answers(direct, batches));
-  });
-
-  test('an error is the one that a plan of its own draws', async () => {
-    await expectAlways(run(text, ['7', 'a'], INT4_TEXT));
-    const bad = run(text, ['seven', 'a'], INT4_TEXT);
-    expect(await answers(through, [bad])).toEqual(await answers(direct, [bad]));
-    const unknown = run('SELECT nothing FROM kinds WHERE n = $1', ['7'], [23]);
-    for (let time = 0; time < 12; time++) expect(await answers(through, [unknown])).toEqual(await answers(direct, [unknown]));
-    await expectAlways(run(text, ['7', 'a'], INT4_TEXT));
-  });
-
-  test('tables that change are seen at once, as with a plan of its own', async () => {
-    await cluster.primary.query("CREATE TABLE anew AS SELECT 1 AS n, 'one' AS was; CREATE INDEX ON anew (n)");
-    await cluster.waitForReplay();
-    const ask = run('SELECT * FROM anew WHERE n = $1', ['1'], [23]);
-    await expectAlways(ask);
-    for (const change of [
-      "ALTER TABLE anew ADD more text DEFAULT 'more'",
-      'ALTER TABLE anew ALTER n TYPE text',
-      'ALTER TABLE anew DROP was',
-      'DROP TABLE anew',
-      "CREATE TABLE anew AS SELECT 1::int8 AS n, 'again' AS word",
-    ]) {
-      await cluster.primary.query(change);
-      await cluster.waitForReplay();
-      await expectAlways(ask);
+    const ask = run('SELECT n FROM narrowed WHERE d = $1', ['2026-01-07 12:00'], [], 'one');
+    const [before, after, blocker] = [await connect(narrow), await connect(narrow), await connect(narrow)];
+    // Both connections of the replica get the plan: the blocker has the one that came back last.
+    for (let time = 0; time < 2; time++) {
+      await blocker.query('BEGIN READ ONLY; SELECT 1');
+      expect((await answers(before, [time === 0 ? ask : ask.slice(1)])).join()).toContain('SELECT 1');
+      await blocker.query('COMMIT');
+      expect((await answers(before, [ask.slice(1)])).join()).toContain('SELECT 1');
     }
+    await cluster.primary.query('ALTER TABLE narrowed ALTER d TYPE timestamp');
+    await cluster.waitForReplay();
+    await answers(after, [[clientMessage('Parse', 'one', 'SELECT n FROM narrowed WHERE d = $1', []), clientMessage('Sync')]]);
+    await blocker.query('BEGIN READ ONLY; SELECT 1');
+    expect((await answers(after, [ask.slice(1)])).join()).toContain('SELECT 0');
+    await blocker.query('COMMIT');
+    expect((await answers(after, [ask.slice(1)])).join()).toContain('SELECT 0');
+    for (const client of [before, after, blocker]) client.destroy();
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { isTimeless, liftedValues, templateOf } from '../../../src/sql/lifting.ts';
+import { liftedValues, templateOf } from '../../../src/sql/lifting.ts';
 import { loadParser } from '../../../src/sql/parser.ts';
 
 beforeAll(loadParser);
@@ -66,11 +66,6 @@ describe('what is lifted', () => {
   ])('there is no template of %s', (_what, text) => {
     expect(templateOf(text)).toBe(null);
   });
-});
-
-test('what keeps', () => {
-  expect(isTimeless('SELECT a FROM t WHERE b = $1 AND c = $2')).toBe(true);
-  expect(isTimeless("SELECT a FROM t WHERE b = $1 AND c > 'today'")).toBe(false);
 });
 
 describe('what fits a template', () => {
