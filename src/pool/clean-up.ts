@@ -4,7 +4,8 @@ import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 
 /**
  * Makes a connection like new after its client left it in any state, transaction open, settings changed, temporary tables
- * there. Answers to questions of ours may be owed on it. `done` hears whether it worked; a connection on which it did not must be closed.
+ * there. Nothing may be owed on it but answers to questions of ours. `done` hears whether it worked; a connection on which it
+ * did not must be closed.
  * Source: DISCARD in PostgreSQL's documentation; it cannot run in a transaction block, so that is ended first.
  */
 export function cleanUp(connection: BackendConnection, done: (clean: boolean) => void): void {
