@@ -356,7 +356,7 @@ function poolSettings() {
       }),
       preparedReads: flag({
         description:
-          'Reads of simple queries that may be shared, and differ only in integers that columns are compared with (`WHERE id = 7`), are sent as one prepared statement, so that PostgreSQL parses and plans them once: where nothing in them depends on when they are planned, no strings and no functions but a few. Its logs and pg_stat_activity show `$1` in place of the value. Off: all are sent as they came.',
+          'Reads of one row by its key (`WHERE id = 7`, of a primary key or unique constraint) that may be shared and come as simple queries are sent as one prepared statement for all integers, so that PostgreSQL parses and plans them once. Its logs and pg_stat_activity show `$1` in place of the value. Off: all are sent as they came.',
         default: true,
       }),
       minIdle: integer(

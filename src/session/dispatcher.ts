@@ -15,7 +15,7 @@ import { wishFor } from './lease-wish.ts';
 import type { LiftedReads } from './lifted-reads.ts';
 import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, HAS_QUERIED, leaveReplica, mayStayOnReplica } from './optimism.ts';
-import type { LeasePort, SharedPort, TopologyPort } from './ports.ts';
+import type { LeasePort, SharedPort, StatementPort, TopologyPort } from './ports.ts';
 import { needsPrimary, relocated } from './relocation.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
@@ -64,6 +64,7 @@ export class Dispatcher {
   readonly #holder: ConnectionHolder & Sharer;
   readonly #speeds: ShapeSpeeds;
   readonly #lifts: LiftedReads;
+  readonly #statements: StatementPort;
   readonly #options: DispatcherOptions;
   readonly #owner: DispatcherOwner;
   readonly #sender: Sender;
@@ -84,6 +85,7 @@ export class Dispatcher {
       readonly holder: ConnectionHolder & Sharer;
       readonly speeds: ShapeSpeeds;
       readonly lifts: LiftedReads;
+      readonly statements: StatementPort;
     },
     options: DispatcherOptions,
     owner: DispatcherOwner,
@@ -98,6 +100,7 @@ export class Dispatcher {
     this.#holder = parts.holder;
     this.#speeds = parts.speeds;
     this.#lifts = parts.lifts;
+    this.#statements = parts.statements;
     this.#options = options;
     this.#owner = owner;
     this.#sender = new Sender(sink, () => owner.resumed());
@@ -521,7 +524,9 @@ export class Dispatcher {
     const state = this.#state;
     this.#prepare(work, connection);
     const facts = work.facts[0];
-    if (work.mayLift && settings === null && facts !== undefined) work.lifted = this.#lifts.lift(facts, work.text);
+    if (work.mayLift && settings === null && facts !== undefined) {
+      work.lifted = this.#lifts.lift(facts, work.text, this.#statements.catalog());
+    }
     const route = work.route;
     if (route !== null) this.#measures.routed.inc(route.target, route.reason);
     const segment = this.#sender.begin(connection, work, settings);

@@ -1,4 +1,5 @@
 import { encodeBoundRead } from '../protocol/frontend-encoders.ts';
+import type { Catalog } from '../sql/catalog.ts';
 import type { Facts } from '../sql/facts.ts';
 import { liftedValues, type Template, templateOf } from '../sql/lifting.ts';
 import { Lru } from '../util/lru.ts';
@@ -43,13 +44,13 @@ export class LiftedReads {
   }
 
   /** What is sent in place of a Query of this text; null when it is sent as it is. */
-  lift(facts: Facts, text: string): LiftedRead | null {
+  lift(facts: Facts, text: string, catalog: Catalog): LiftedRead | null {
     let entry = this.#entries.get(facts);
     if (entry === undefined) {
       entry = { made: null, misfits: MAX_MISFITS, templates: 0 };
       this.#entries.set(facts, entry);
     }
-    if (entry.misfits === MAX_MISFITS && entry.templates < MAX_TEMPLATES_OF_SHAPE) this.#make(entry, text);
+    if (entry.misfits === MAX_MISFITS && entry.templates < MAX_TEMPLATES_OF_SHAPE) this.#make(entry, text, catalog);
     const { made } = entry;
     const values = made === null ? null : liftedValues(made.template, text);
     if (made === null || values === null) {
@@ -68,11 +69,11 @@ export class LiftedReads {
     entry.templates = MAX_TEMPLATES_OF_SHAPE;
   }
 
-  #make(entry: Entry, text: string): void {
+  #make(entry: Entry, text: string, catalog: Catalog): void {
     this.#drop(entry);
     entry.misfits = 0;
     entry.templates++;
-    const template = templateOf(text);
+    const template = templateOf(text, catalog.isKey);
     if (template === null) return;
     const count = template.between.length - 1;
     const types = Buffer.alloc(2 + 4 * count);

@@ -79,7 +79,7 @@ export class Session implements ConnectionHolder, Sharer {
     const router = new Router(state, { policy, own, clock, random, scanMode: () => names.scanMode(), reported });
     const replies = new Replies(state, client, this.#replied(), measures, limits.heldReplyBytes);
     const dispatcher = new Dispatcher(
-      { state, router, leases, topology, clock, measures, holder: this, speeds, lifts },
+      { state, router, leases, topology, clock, measures, holder: this, speeds, lifts, statements },
       {
         heldReplyBytes: limits.heldReplyBytes,
         sessionPool: options.sessionPool,

@@ -173,6 +173,24 @@ const RELATION_USES = `
   FROM pg_catalog.pg_constraint
   WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))`;
 
+export interface KeyRow {
+  /** OID of the table. */
+  readonly relation: string;
+  /** Names of the columns that are unique together, as JSON. */
+  readonly columns: string;
+}
+
+/** Primary keys and unique constraints that hold at any time, of tables that have no others below them but partitions. */
+const KEYS = `
+  SELECT k.conrelid::pg_catalog.text AS relation, (
+    SELECT pg_catalog.array_to_json(pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attnum))::pg_catalog.text
+    FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+  ) AS columns
+  FROM pg_catalog.pg_constraint k
+  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+  WHERE k.contype IN ('p', 'u') AND NOT k.condeferrable AND c.oid >= 16384 AND c.relpersistence <> 't'
+    AND (c.relkind = 'p' OR (c.relkind = 'r' AND NOT c.relhassubclass))`;
+
 export interface NameRow {
   readonly schema: string;
   readonly name: string;
@@ -220,6 +238,7 @@ export const CATALOG_QUERIES = {
   triggers: TRIGGERS,
   functionUses: FUNCTION_USES,
   relationUses: RELATION_USES,
+  keys: KEYS,
   volatileOperators: VOLATILE_OPERATORS,
   volatileTypes: VOLATILE_TYPES,
   eventTriggers: EVENT_TRIGGERS,
@@ -232,6 +251,7 @@ export interface CatalogRows {
   readonly triggers: readonly TriggerRow[];
   readonly functionUses: readonly FunctionUseRow[];
   readonly relationUses: readonly RelationUseRow[];
+  readonly keys: readonly KeyRow[];
   readonly volatileOperators: readonly NameRow[];
   readonly volatileTypes: readonly NameRow[];
   readonly eventTriggers: readonly EventTriggerRow[];

@@ -26,6 +26,7 @@ export function catalogFromRows(identity: { readonly database: string; readonly 
     rows,
     (row) => clear && isQuiet(row, { fields, userFunction: (name) => functions.get(name) }),
   );
+  const keys = keysByName(rows);
   const operators = new Set(rows.volatileOperators.map((row) => bytes(row.name)));
   const types = new Names<true>(() => true);
   for (const row of rows.volatileTypes) types.add(row.schema, row.name, true);
@@ -35,6 +36,7 @@ export function catalogFromRows(identity: { readonly database: string; readonly 
     hasEventTriggers: rows.eventTriggers.length > 0,
     userFunction: (name) => functions.get(name),
     relation: (name) => relations.get(name),
+    isKey: (name, columns) => keys.get(name)?.every((ofOne) => ofOne.some((key) => isWithin(key, columns))) === true,
     isVolatileOperator: (name) => operators.has(name),
     isVolatileType: (name) => types.get(name) !== null,
     isVolatileField: (name) => fields.has(name),
@@ -94,6 +96,26 @@ function key(schema: string, name: string): string {
 
 function bytes(name: string): string {
   return Buffer.from(name, 'utf8').toString('latin1');
+}
+
+/** The columns of each key of each relation of a name. */
+function keysByName({ relations, keys }: CatalogRows): Names<readonly (readonly Key[])[]> {
+  const ofRelation = new Map<string, Key[]>();
+  for (const { relation, columns } of keys) {
+    const key = (JSON.parse(columns) as string[]).map(bytes);
+    const known = ofRelation.get(relation);
+    if (known === undefined) ofRelation.set(relation, [key]);
+    else known.push(key);
+  }
+  const names = new Names<readonly (readonly Key[])[]>((first, second) => [...first, ...second]);
+  for (const { oid, schema, name } of relations) names.add(schema, name, [ofRelation.get(oid) ?? []]);
+  return names;
+}
+
+type Key = readonly string[];
+
+function isWithin(key: Key, columns: ReadonlySet<string>): boolean {
+  return key.every((column) => columns.has(column));
 }
 
 /** What stands between relations: the OIDs of those read with one, and written to with one. */

@@ -18,6 +18,8 @@ export interface Catalog {
   userFunction(name: ObjectName): Verdict | null;
   /** Any relation of this name; without a schema, of all schemas together. Null if there is none. */
   relation(name: ObjectName): RelationKnowledge | null;
+  /** Every relation of this name has at most one row for given values of these columns. */
+  isKey(name: ObjectName, columns: ReadonlySet<string>): boolean;
   /** An operator of this name is implemented by a volatile function. */
   isVolatileOperator(name: string): boolean;
   /** A cast to a type of this name, or the check of that domain, runs a volatile function. */
@@ -41,6 +43,7 @@ export const unloadedCatalog: Catalog = {
   hasEventTriggers: true,
   userFunction: () => null,
   relation: () => null,
+  isKey: () => false,
   isVolatileOperator: () => false,
   isVolatileType: () => false,
   isVolatileField: () => false,

@@ -46,16 +46,16 @@ const COLUMNS = {
 const SCHEMA = `
   CREATE TYPE mood AS ENUM ('glad', 'sad');
   CREATE DOMAIN positive AS int CHECK (VALUE > 0);
-  CREATE TABLE kinds (small int2, n int4, big int8, exact numeric, float float8, word text, short varchar(5), padded char(4),
-    flag bool, id uuid, day date, instant timestamptz, span interval, mood mood, positive positive, doc jsonb, list int[],
-    bytes bytea, letter "char", label name);
-  INSERT INTO kinds SELECT 7, 7, 7, 7.50, 7.5, w, 'abc', 'ab', true, '00000000-0000-0000-0000-000000000007', '2026-01-07',
-    '2026-01-07 12:00', '7 days', 'glad', 7, '{"a": 7}', '{7,8}', '\\x07', 'a', 'a name'
-    FROM unnest(ARRAY['it''s', '', 'a', '\\', 'ab']) AS w;
-  CREATE TABLE numbers AS SELECT n FROM generate_series(0, 20000) AS n; CREATE INDEX ON numbers (n); ANALYZE numbers;
+  CREATE TABLE kinds (small int2 UNIQUE, n int4 UNIQUE, big int8 UNIQUE, exact numeric UNIQUE, float float8 UNIQUE,
+    positive positive UNIQUE, word text PRIMARY KEY, short varchar(5), padded char(4), flag bool, id uuid, day date,
+    instant timestamptz, span interval, mood mood, doc jsonb, list int[], bytes bytea, letter "char", label name);
+  INSERT INTO kinds SELECT k, k, k, k, k, k, w, 'abc', 'ab', true, '00000000-0000-0000-0000-000000000007', '2026-01-07',
+    '2026-01-07 12:00', '7 days', 'glad', '{"a": 7}', '{7,8}', '\\x07', 'a', 'a name'
+    FROM unnest(ARRAY['it''s', '', 'a', '\\', 'ab'], ARRAY[1, NULL, 7, 8, NULL]) AS _ (w, k);
+  CREATE TABLE numbers (n int PRIMARY KEY); INSERT INTO numbers SELECT generate_series(0, 20000);
   CREATE TABLE naps (ms int PRIMARY KEY); INSERT INTO naps VALUES (0), (1), (5000);
   CREATE FUNCTION nap(ms int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN PERFORM pg_sleep(ms / 1000.0); RETURN ms; END';
-  CREATE VIEW napping AS SELECT nap(ms) AS nap, ms FROM naps;
+  CREATE OPERATOR @#@ (RIGHTARG = int, FUNCTION = nap);
   CREATE TABLE changing (n int PRIMARY KEY, was text); INSERT INTO changing VALUES (1, 'one'), (2, 'two'), (3, 'three');
   CREATE SCHEMA other; CREATE TABLE other.changing (n int PRIMARY KEY, was text); INSERT INTO other.changing VALUES (1, 'another')`;
 
@@ -115,7 +115,7 @@ describe('compared with a literal, of each type', () => {
     const texts = literals.flatMap((literal) => [
       `SELECT * FROM kinds WHERE ${column} = ${literal}`,
       `SELECT word, ${column} FROM kinds AS k WHERE k.${column}=${literal} AND n = 7;`,
-      `SELECT 1 AS a, 'x', count(*) FROM kinds WHERE ${literal} = ${column} OR NOT (n = 8) GROUP BY 1 ORDER BY 1 LIMIT 3`,
+      `SELECT 1 AS a, count(*) FROM kinds WHERE ${literal} = ${column} AND n > 6 GROUP BY 1 ORDER BY 1 LIMIT 3`,
     ]);
     const isNumber = ['small', 'n', 'big', 'exact', 'float', 'positive'].includes(column);
     await until('reads to be sent as prepared statements', async () => {
@@ -154,7 +154,7 @@ test('random conditions', async () => {
       comparison,
       fc.tuple(column, literal, literal).map(([c, a, b]) => `${c} IN (${a}, ${b})`),
       fc.tuple(column, literal, literal).map(([c, a, b]) => `${c} BETWEEN ${a} AND ${b}`),
-      fc.tuple(tie('condition'), fc.constantFrom('AND', 'OR', 'and'), tie('condition')).map((parts) => parts.join(' ')),
+      fc.tuple(tie('condition'), fc.constantFrom('AND', 'AND', 'OR', 'and'), tie('condition')).map((parts) => parts.join(' ')),
       tie('condition').map((inner) => `NOT (${inner})`),
       tie('condition').map((inner) => `EXISTS (SELECT FROM kinds WHERE ${inner})`),
     ),
@@ -190,7 +190,7 @@ test('a table that changes is seen at once', async () => {
     'ALTER TABLE changing ALTER n TYPE int8',
     'ALTER TABLE changing DROP is_now',
     'DROP TABLE changing',
-    "CREATE TABLE changing AS SELECT 1 AS n, 'anew' AS word",
+    "CREATE TABLE changing (n int PRIMARY KEY, word text); INSERT INTO changing VALUES (1, 'anew')",
   ]) {
     await cluster.primary.query(change);
     await cluster.waitForReplay();
@@ -269,10 +269,10 @@ test('one that is cancelled is not run again', async () => {
   const client = await connect(pgweir);
   const retries = await pgweir.metricSum('pgweir_retries_total');
   await until('it to be sent as a prepared statement', async () => {
-    await prove('SELECT * FROM napping WHERE ms = 0');
+    await prove('SELECT @#@ ms FROM naps WHERE ms = 0');
     const before = await prepared();
     const began = performance.now();
-    const answer = heard(client, 'SELECT * FROM napping WHERE ms = 5000');
+    const answer = heard(client, 'SELECT @#@ ms FROM naps WHERE ms = 5000');
     // On a busy machine the shape may have lost its place.
     await until('it to run', async () => (await pgweir.metric('pgweir_clients{state="active"}')) > 0);
     const wasPrepared = (await prepared()) > before;

@@ -9,6 +9,7 @@ const NO_ROWS: CatalogRows = {
   triggers: [],
   functionUses: [],
   relationUses: [],
+  keys: [],
   volatileOperators: [],
   volatileTypes: [],
   eventTriggers: [],
@@ -117,5 +118,31 @@ describe("a database's catalog", () => {
   it('takes an event trigger for code that any DDL runs', () => {
     expect(catalogOf({}).hasEventTriggers).toBe(false);
     expect(catalogOf({ eventTriggers: [{ name: 'e' }] }).hasEventTriggers).toBe(true);
+  });
+});
+
+describe('keys', () => {
+  const rows = {
+    relations: [table('1', { name: 'a' }), table('2', { name: 'a', schema: 'other' }), table('3', { name: 'b' }), table('4')],
+    keys: [
+      { relation: '1', columns: '["id"]' },
+      { relation: '1', columns: '["x", "y"]' },
+      { relation: '2', columns: '["id", "part"]' },
+      { relation: '3', columns: '["\u00fc"]' },
+    ],
+  };
+  it.each([
+    ['other than a key', 'public', 'a', ['z'], false],
+    ['a key', 'public', 'a', ['id'], true],
+    ['a key and more', 'public', 'a', ['z', 'id'], true],
+    ['a part of one', 'public', 'a', ['x'], false],
+    ['another', 'public', 'a', ['y', 'x'], true],
+    ['a key of one table of the name', null, 'a', ['id'], false],
+    ['keys of all tables of the name', null, 'a', ['part', 'id'], true],
+    ['a name beyond ASCII', null, 'b', ['\xc3\xbc'], true],
+    ['a table without keys', null, 't4', ['id'], false],
+    ['no table', null, 'nothing', ['id'], false],
+  ] as const)('%s', (_what, schema, name, columns, expected) => {
+    expect(catalogOf(rows).isKey({ schema, name }, new Set(columns))).toBe(expected);
   });
 });
