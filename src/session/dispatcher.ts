@@ -131,7 +131,7 @@ export class Dispatcher {
   append(work: Work, message: ClientMessage): void {
     const connection = this.#state.active;
     if (connection === null || this.#segment === null) return;
-    this.#sender.noteSettings(connection, work);
+    this.#sender.noteSettings(connection, work, work.factsCounted);
     this.#sender.message(connection, work, this.#segment, message);
     expectTransaction(this.#state, work);
     if (work.complete) this.#finish(work, connection);
@@ -533,9 +533,10 @@ export class Dispatcher {
     this.#segment = segment;
     state.works.push(work);
     state.open = work.complete ? null : work;
-    if (work.lifted !== null) this.#sender.lifted(connection, work, segment, work.lifted);
-    else for (const message of work.messages) this.#sender.message(connection, work, segment, message);
-    if (work.lifted !== null) this.#measures.preparedReads++;
+    if (work.lifted !== null) {
+      this.#measures.preparedReads++;
+      this.#sender.lifted(connection, work, segment, work.lifted);
+    } else for (const message of work.messages) this.#sender.message(connection, work, segment, message);
     if (work.complete) this.#finish(work, connection);
     else if (!work.retryable) work.messages.length = 0;
     this.#topology.noteTraffic();

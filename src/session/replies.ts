@@ -80,7 +80,7 @@ export class Replies implements SegmentSink {
     const { sqlstate, routine } = decodeErrorFields(slice, start, end);
     const connection = this.#state.active ?? this.#state.shared?.connection ?? null;
     const isStale = sqlstate === '0A000' && routine === 'RevalidateCachedQuery' && connection !== null;
-    const fitsAnew = isStale && retirePlans(work, connection, segment);
+    const fitsAnew = isStale && retirePlans(work, connection);
     if (work.streamed || !(work.autocommit || work.optimistic)) return;
     const cause = isStale ? staleCause(work, fitsAnew) : (this.#retryCause(work, sqlstate) ?? liftedCause(work, sqlstate));
     const behind = this.#state.works.slice(1);

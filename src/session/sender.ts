@@ -14,6 +14,7 @@ import { CLOSE_COMPLETE } from '../protocol/backend-encoders.ts';
 import { FRONTEND } from '../protocol/codes.ts';
 import { encodeClose, encodeParse, encodeQuery, FLUSH, SYNC } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
+import type { Facts } from '../sql/facts.ts';
 import { bearsOnPlans, type SettingsSet } from '../util/settings-set.ts';
 import type { LiftedRead } from './lifted-reads.ts';
 import { ISOLATION_CHECK } from './optimism.ts';
@@ -83,7 +84,7 @@ export class Sender {
       if (work.begins.failed) this.#swallowed(connection, work, FAILING, null);
     }
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
-    this.noteSettings(connection, work);
+    this.noteSettings(connection, work, 0);
     const isExtended = work.kind === 'batch' || work.lifted !== null;
     const segment = new Segment('forward', this.sink, work.guard, isExtended ? new ReplyScript() : null);
     segment.work = work;
@@ -92,9 +93,12 @@ export class Sender {
     return segment;
   }
 
-  /** To be called before what is new of a work is sent: what is prepared behind it may be of use to nobody else. */
-  noteSettings(connection: BackendConnection, work: Work): void {
-    if (mayChangeMeaning(work)) connection.settingsUnsure = true;
+  /**
+   * To be called before what is new of a work is sent: what is prepared behind it may be of use to nobody else.
+   * @param from the first of its facts that were not there before
+   */
+  noteSettings(connection: BackendConnection, work: Work, from: number): void {
+    if (!connection.settingsUnsure && mayChangeMeaning(work, from)) connection.settingsUnsure = true;
   }
 
   /** Sends one message, or the first piece of one. */
@@ -346,10 +350,13 @@ export class Sender {
   }
 }
 
+const NOTHING: Pick<Facts, 'settings' | 'statements'> = { settings: new Set(), statements: [] };
+
 /** It says that it changes settings that plans depend on, if only for its transaction. What functions do is not known. */
-function mayChangeMeaning(work: Work): boolean {
-  if (work.begins?.bearsOnPlans === true) return true;
-  for (const { settings, statements } of work.facts) {
+function mayChangeMeaning({ begins, facts }: Work, from: number): boolean {
+  if (begins?.bearsOnPlans === true) return true;
+  for (let index = from; index < facts.length; index++) {
+    const { settings, statements } = facts[index] ?? NOTHING;
     for (const name of settings) if (bearsOnPlans(name)) return true;
     for (const statement of statements) {
       const { kind } = statement;

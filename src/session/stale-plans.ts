@@ -1,5 +1,4 @@
 import type { BackendConnection } from '../backend/connection.ts';
-import type { PresentStatement, Segment } from '../backend/exchange.ts';
 import { FRONTEND } from '../protocol/codes.ts';
 import type { PreparedStatement, SessionStatement } from './prepared-statements.ts';
 import type { Work } from './work.ts';
@@ -12,12 +11,11 @@ const CHANGED = 'changed since it was prepared';
  * known: all of them are prepared anew at their next use.
  *
  * The plan may be older than what the client knows. Prepared anew, its result is compared with what the client was told
- * (`sender.ts`), or the client is told in the same batch, or it has prepared the statement later than the connection did and
- * goes by what the tables were then. Otherwise rows of another shape would be hidden from it, and it is refused as it would
- * be by PostgreSQL, again and again.
+ * (`sender.ts`), or the client is told in the same batch. Otherwise rows of another shape would be hidden from it, and it is
+ * refused as it would be by PostgreSQL, again and again.
  * @returns whether the client may have the new plan's result
  */
-export function retirePlans(work: Work, connection: BackendConnection, segment: Segment): boolean {
+export function retirePlans(work: Work, connection: BackendConnection): boolean {
   if (work.lifted !== null) {
     const { id, backendName } = work.lifted.statement;
     connection.retireStatement(id, backendName);
@@ -27,9 +25,7 @@ export function retirePlans(work: Work, connection: BackendConnection, segment: 
   // A statement of SQL's PREPARE is not ours to prepare.
   let mayRunAgain = work.kind === 'batch' && work.messages.length > 0;
   for (const definition of bound) {
-    const { statement, named } = definition;
-    const present = named ? connection.statement(statement.id, segment) : connection.unnamed(statement.id, segment);
-    if (isTold(work, definition) || isOlder(present, definition)) continue;
+    if (isTold(work, definition)) continue;
     mayRunAgain = false;
     if (bound.size === 1) definition.told = CHANGED;
   }
@@ -55,9 +51,4 @@ function statementsIn(work: Work, bound: Iterable<SessionStatement>): Set<Prepar
 function isTold(work: Work, definition: SessionStatement): boolean {
   if (definition.told !== null) return true;
   return work.messages.some((message) => message.type === FRONTEND.describe && message.definition === definition);
-}
-
-/** The connection's plan was there before the client prepared the statement, which it did without a word to PostgreSQL. */
-function isOlder(present: PresentStatement | null, definition: SessionStatement): boolean {
-  return present !== null && present.preparedFor < definition.number;
 }

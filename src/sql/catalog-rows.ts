@@ -102,10 +102,7 @@ function bytes(name: string): string {
 function keysByName({ relations, keys }: CatalogRows): Names<readonly (readonly Key[])[]> {
   const ofRelation = new Map<string, Key[]>();
   for (const { relation, columns } of keys) {
-    const key = (JSON.parse(columns) as string[]).map(bytes);
-    const known = ofRelation.get(relation);
-    if (known === undefined) ofRelation.set(relation, [key]);
-    else known.push(key);
+    append(ofRelation, relation, (JSON.parse(columns) as string[]).map(bytes));
   }
   const names = new Names<readonly (readonly Key[])[]>((first, second) => [...first, ...second]);
   for (const { oid, schema, name } of relations) names.add(schema, name, [ofRelation.get(oid) ?? []]);
@@ -176,16 +173,17 @@ function ofUse(use: FunctionUseRow): Verdict {
 function edgesOf(rows: CatalogRows): Edges {
   const read = new Map<string, string[]>();
   const write = new Map<string, string[]>();
-  const add = (map: Map<string, string[]>, upper: string, lower: string): void => {
-    const list = map.get(upper);
-    if (list === undefined) map.set(upper, [lower]);
-    else list.push(lower);
-  };
   for (const row of rows.relationUses) {
-    if (!row.on_write) add(read, row.upper, row.lower);
-    add(write, row.upper, row.lower);
+    if (!row.on_write) append(read, row.upper, row.lower);
+    append(write, row.upper, row.lower);
   }
   return { read, write };
+}
+
+function append<V>(map: Map<string, V[]>, name: string, value: V): void {
+  const list = map.get(name);
+  if (list === undefined) map.set(name, [value]);
+  else list.push(value);
 }
 
 class Closure {
