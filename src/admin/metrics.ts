@@ -187,8 +187,11 @@ const WORK: readonly Metric[] = [
     'Shared connections that were left to one of their sessions, or given back.',
     ({ measures }, emit) => emitEach(measures.unshared, emit),
   ),
-  counter('pgweir_fence_waits_total', ['outcome'], 'Reads that waited for a replica to be fresh enough.', ({ measures }, emit) =>
-    emitEach(measures.fenceWaits, emit),
+  counter(
+    'pgweir_fence_waits_total',
+    ['outcome'],
+    'Reads that found no replica fresh enough: one was in time (`reached`) or not (`timeout`), or they did not wait (`pointless`).',
+    ({ measures }, emit) => emitEach(measures.fenceWaits, emit),
   ),
   counter('pgweir_pins_total', ['reason'], 'Sessions that were bound to their connection.', ({ measures }, emit) =>
     emitEach(measures.pins, emit),

@@ -317,7 +317,8 @@ function routingSettings() {
       }),
       fenceWaitMs: duration(
         {
-          description: 'How long a read waits for a replica to contain what it must see, before it goes to the primary.',
+          description:
+            'How long a read waits for a replica to contain what it must see, before it goes to the primary. Where that is in vain most of the time, only one read in a while waits.',
           default: '10ms',
         },
         { maxMs: 60_000 },

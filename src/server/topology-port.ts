@@ -1,5 +1,6 @@
 import type { BackendPool } from '../pool/backend-pool.ts';
 import type { TopologyPort } from '../session/ports.ts';
+import { FencePatience } from '../topology/fence-patience.ts';
 import type { View } from '../topology/view.ts';
 import type { Watch } from '../topology/watch.ts';
 import type { Clock } from '../util/clock.ts';
@@ -7,12 +8,18 @@ import type { Turn } from '../util/turn.ts';
 
 /** What sessions see of the topology, and tell it. */
 export function topologyPort({ watch, turn, clock }: { watch: Watch; turn: Turn; clock: Clock }): TopologyPort {
+  const patience = new FencePatience();
   return {
     view: () => watch.current(),
     noteTraffic: () => watch.noteTraffic(),
     suspect: (backend, cause) => watch.suspect(backend, cause),
     awaitFresh: (fenceMs, timeoutMs, done) => {
-      const wait = watch.waitForFence(fenceMs, clock.now() + timeoutMs, (reached) => turn.run(() => done(reached)));
+      const now = clock.now();
+      if (!patience.waits(now, timeoutMs)) return null;
+      const wait = watch.waitForFence(fenceMs, now + timeoutMs, (reached) => {
+        patience.ended(reached);
+        turn.run(() => done(reached));
+      });
       return wait === null ? null : () => wait.cancel();
     },
   };

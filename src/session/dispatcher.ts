@@ -359,7 +359,7 @@ export class Dispatcher {
     }
   }
 
-  /** Waits for some replica to be fresh enough; false when that is pointless. */
+  /** Waits for some replica to be fresh enough; false when that is pointless, or has been of late. */
   #awaitFresh(work: Work): boolean {
     const wait = this.#topology.awaitFresh(
       this.#router.fenceMs(work),

@@ -72,7 +72,7 @@ export interface TopologyPort {
   suspect(backend: number, cause: string): void;
   /**
    * Probes until some replica is fresh through `fenceMs`, at most `timeoutMs`; calls back inside a turn. Returns how to give
-   * up, or null when waiting is pointless.
+   * up, or null when waiting is pointless, or has been of late.
    */
   awaitFresh(fenceMs: number, timeoutMs: number, done: (reached: boolean) => void): (() => void) | null;
 }

@@ -20,7 +20,6 @@ const POLL_MS = 20;
 /** No disk, so that what is compared is the way to the server and not the weather of the storage. */
 const SETTINGS = {
   shared_buffers: '256MB',
-  synchronous_commit: 'off',
   max_wal_size: '4GB',
   autovacuum: 'off',
   // PgBouncer's session mode and pgpool keep a connection for each client of the largest case, and the direct way has them too.

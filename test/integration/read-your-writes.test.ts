@@ -133,3 +133,32 @@ test('a client that connects anew sees what its host wrote before', async () => 
     expect(seen?.rows[0].port).not.toBe(lagging.port);
   }
 });
+
+test('where waiting for a replica is in vain, reads behind writes stop to wait, and begin again when it pays', async () => {
+  await healthy.stop('fast');
+  await lagging.set('recovery_min_apply_delay', '300ms');
+  await using own = await startPgweir(cluster);
+  const waits = (outcome: string) => own.metric(`pgweir_fence_waits_total{outcome="${outcome}"}`);
+  const client = await connectPg(own.port);
+  const pair = async () => {
+    const { n } = (await client.query(BUMP, [4])).rows[0];
+    const seen = (await client.query(LOOK, [4])).rows[0];
+    expect(seen.n).toBe(n);
+    return seen.port;
+  };
+  for (let round = 0; round < 200; round++) expect(await pair()).toBe(cluster.primary.port);
+  expect(await waits('timeout')).toBeLessThan(50);
+  expect(await waits('timeout')).toBeGreaterThan(10);
+  expect(await waits('pointless')).toBeGreaterThan(100);
+
+  await lagging.set('recovery_min_apply_delay', '0');
+  await until('most reads behind writes to be on the replica', async () => {
+    let replicaReads = 0;
+    for (let round = 0; round < 50; round++) replicaReads += (await pair()) === lagging.port ? 1 : 0;
+    return replicaReads > 25;
+  });
+  expect(await waits('reached')).toBeGreaterThan(0);
+  await client.end();
+  await lagging.set('recovery_min_apply_delay', '2s');
+  await healthy.start();
+});

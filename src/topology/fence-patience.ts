@@ -1,0 +1,37 @@
+/** Weight of each wait in what is remembered: about the last 16 count. */
+const WEIGHT = 1 / 16;
+/** Below it waiting costs more than it saves: of two reads that wait, one goes to the primary all the same, late. */
+const WORTHWHILE = 1 / 2;
+/** While it is not worthwhile, one read waits now and then: at first after so many times its limit ... */
+const FIRST_PAUSE_LIMITS = 4;
+/** ... and twice as long after each that waited in vain, up to this. */
+const MAX_PAUSE_MS = 5000;
+
+/**
+ * Whether it is worthwhile for reads to wait for a replica that is fresh enough, judged by what became of those that did.
+ *
+ * A read waits because a replica usually has a write a moment later. Where none has it in time again and again (the WAL is
+ * flushed late under `synchronous_commit = off`, a replica applies it with a delay), every read behind a write would be late by
+ * the whole limit, and go to the primary nevertheless.
+ */
+export class FencePatience {
+  /** The share of waits that were not in vain, recent ones first. */
+  #success = 1;
+  #pauseMs = 0;
+  #nextTryMs = -Infinity;
+
+  /** Whether a read is to wait now, for at most `limitMs`; if so, {@link ended} is to be told. */
+  waits(nowMs: number, limitMs: number): boolean {
+    if (this.#success >= WORTHWHILE) return true;
+    if (nowMs < this.#nextTryMs) return false;
+    this.#pauseMs = Math.min(MAX_PAUSE_MS, Math.max(2 * this.#pauseMs, FIRST_PAUSE_LIMITS * limitMs));
+    this.#nextTryMs = nowMs + this.#pauseMs;
+    return true;
+  }
+
+  /** A read has waited. */
+  ended(reached: boolean): void {
+    this.#success += WEIGHT * ((reached ? 1 : 0) - this.#success);
+    if (reached) this.#pauseMs = 0;
+  }
+}
