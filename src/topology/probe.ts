@@ -30,7 +30,8 @@ const PROVEN_LIFE_MS = 1000;
 /**
  * Everything in one round trip. Role and position come from one CASE: a promotion in the middle can at worst pair
  * `standby` with its last replay position, which is true. Every role may call these functions; the streamed timeline is
- * null for those without pg_read_all_stats. Prepared once per connection, together with its first execution.
+ * null for those without pg_read_all_stats, who go by the control file, which takes longer to read. Prepared once per
+ * connection, together with its first execution.
  */
 const PROBE = {
   name: 'pgweir_probe',
@@ -39,10 +40,11 @@ const PROBE = {
     THEN 'standby ' || coalesce(pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text, '')
     ELSE 'primary ' || pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text
       || ' ' || pg_catalog.pg_current_wal_flush_lsn()::pg_catalog.text END,
-  CASE WHEN pg_catalog.pg_is_in_recovery() THEN greatest(
+  CASE WHEN pg_catalog.pg_is_in_recovery() THEN coalesce(
     (SELECT received_tli FROM pg_catalog.pg_stat_get_wal_receiver()),
-    (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
-    (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()))::pg_catalog.text END,
+    greatest(
+      (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
+      (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery())))::pg_catalog.text END,
   CASE WHEN NOT pg_catalog.pg_is_in_recovery()
     THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END,
   pg_catalog.current_setting('default_transaction_read_only'),
