@@ -3,9 +3,10 @@ export type Protocol = (typeof PROTOCOLS)[number];
 
 /**
  * `read-only`, `read-write`: pgbench's own select-only and tpcb-like. `mixed`: nine of the first for one of the second.
- * `connect`: select-only with a connection for each. `orm`: three reads between BEGIN and COMMIT.
+ * `connect`: select-only with a connection for each. `orm`: three reads between BEGIN and COMMIT. `neighbours`: one read in a
+ * hundred sleeps for 50 ms; how long the others take is measured.
  */
-export type Workload = 'read-only' | 'read-write' | 'mixed' | 'connect' | 'orm';
+export type Workload = 'read-only' | 'read-write' | 'mixed' | 'connect' | 'orm' | 'neighbours';
 
 /** One row's worth of work for pgbench. */
 export interface BenchCase {
@@ -26,6 +27,7 @@ export const QUERIES_PER_TRANSACTION: Readonly<Record<Workload, number>> = {
   mixed: 0.9 * 1 + 0.1 * 7,
   connect: 1,
   orm: 5,
+  neighbours: 1,
 };
 
 export const WRITING: ReadonlySet<Workload> = new Set(['read-write', 'mixed']);
@@ -39,6 +41,7 @@ export function casesFor(clients: readonly number[], protocols: readonly Protoco
     benchCase('connect', 'simple', USUAL_CLIENTS),
     benchCase('orm', 'simple', USUAL_CLIENTS),
     benchCase('orm', 'extended', USUAL_CLIENTS),
+    benchCase('neighbours', 'simple', USUAL_CLIENTS),
   ];
   return [...grid, ...others.filter((other) => clients.includes(other.clients) && protocols.includes(other.protocol))];
 }

@@ -39,6 +39,8 @@ SELECT tbalance FROM pgbench_tellers WHERE tid = :tid;
 SELECT bbalance FROM pgbench_branches WHERE bid = :bid;
 COMMIT;
 `;
+const SLEEP_SCRIPT = 'sleep.sql';
+const SLEEP = 'SELECT pg_sleep(0.05);\n';
 
 /** The one program that loads all subjects: Debian's, in a directory for its logs and its script. */
 export class Pgbench {
@@ -51,12 +53,15 @@ export class Pgbench {
     this.#directory = directory;
     const script = join(directory, ORM_SCRIPT);
     writeFileSync(script, ORM_TRANSACTION);
+    const sleep = join(directory, SLEEP_SCRIPT);
+    writeFileSync(sleep, SLEEP);
     this.#workloads = {
       'read-only': ['-b', 'select-only'],
       'read-write': ['-b', 'tpcb-like'],
       mixed: ['-b', 'select-only@9', '-b', 'tpcb-like@1'],
       connect: ['-b', 'select-only', '-C'],
       orm: ['-f', script, '-D', `scale=${scale}`],
+      neighbours: ['-b', 'select-only@99', '-f', `${sleep}@1`],
     };
   }
 
@@ -85,7 +90,7 @@ export class Pgbench {
       ]);
       const failed = number(output, /^number of failed transactions: (\d+)/m);
       if (failed > 0) throw new Error(`${failed} transactions failed`);
-      const latencies = readLatencies(globSync(`${logs}.*`));
+      const latencies = readLatencies(globSync(`${logs}.*`), workload === 'neighbours' ? 0 : null);
       return {
         transactions: number(output, /^number of transactions actually processed: (\d+)/m),
         tps: number(output, /^tps = ([\d.]+)/m),
@@ -120,11 +125,18 @@ function complaint(text: string): string | null {
   return text.split('\n').find((line) => /error|fatal|aborted/i.test(line)) ?? null;
 }
 
-/** Microseconds of every transaction, ascending: the third field of each line (pgbench, "Per-Transaction Logging"). */
-function readLatencies(files: readonly string[]): Float64Array {
+/**
+ * Microseconds of every transaction, or of those of one script, ascending: the third and fourth field of each line (pgbench,
+ * "Per-Transaction Logging").
+ */
+function readLatencies(files: readonly string[], script: number | null): Float64Array {
   const latencies: number[] = [];
   for (const file of files) {
-    for (const line of readFileSync(file, 'latin1').split('\n')) if (line !== '') latencies.push(Number(line.split(' ', 3)[2]));
+    for (const line of readFileSync(file, 'latin1').split('\n')) {
+      const [, , microseconds, scriptNumber] = line.split(' ', 4);
+      if (microseconds !== undefined && (script === null || Number(scriptNumber) === script))
+        latencies.push(Number(microseconds));
+    }
   }
   return Float64Array.from(latencies).sort();
 }

@@ -65,6 +65,7 @@ const WORKLOADS: Readonly<Record<BenchCase['workload'], string>> = {
   mixed: '9 `-S` : 1 tpcb-like',
   connect: '`-C -S`, connections,',
   orm: 'ORM',
+  neighbours: '99 `-S` : 1 `pg_sleep(0.05)`',
 };
 
 function titleOf({ workload, protocol, clients }: BenchCase): string {
