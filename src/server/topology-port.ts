@@ -17,7 +17,7 @@ export function topologyPort({ watch, turn, clock }: { watch: Watch; turn: Turn;
       const now = clock.now();
       if (!patience.waits(now, timeoutMs)) return null;
       const wait = watch.waitForFence(fenceMs, now + timeoutMs, (reached) => {
-        patience.ended(reached);
+        patience.ended(reached, now, clock.now());
         turn.run(() => done(reached));
       });
       return wait === null ? null : () => wait.cancel();

@@ -2,6 +2,8 @@
 const WEIGHT = 1 / 16;
 /** Below it waiting costs more than it saves: of two reads that wait, one goes to the primary all the same, late. */
 const WORTHWHILE = 1 / 2;
+/** From here it goes on when one that waited while it was not worthwhile was in time. */
+const ANEW = 3 / 4;
 /** While it is not worthwhile, one read waits now and then: at first after so many times its limit ... */
 const FIRST_PAUSE_LIMITS = 4;
 /** ... and twice as long after each that waited in vain, up to this. */
@@ -19,6 +21,7 @@ export class FencePatience {
   #success = 1;
   #pauseMs = 0;
   #nextTryMs = -Infinity;
+  #missedMs = -Infinity;
 
   /** Whether a read is to wait now, for at most `limitMs`; if so, {@link ended} is to be told. */
   waits(nowMs: number, limitMs: number): boolean {
@@ -29,9 +32,14 @@ export class FencePatience {
     return true;
   }
 
-  /** A read has waited. */
-  ended(reached: boolean): void {
-    this.#success += WEIGHT * ((reached ? 1 : 0) - this.#success);
-    if (reached) this.#pauseMs = 0;
+  /** A read has waited since `sinceMs`. Of those that missed the same moment, one counts. */
+  ended(reached: boolean, sinceMs: number, nowMs: number): void {
+    if (reached) {
+      this.#success = this.#success < WORTHWHILE ? ANEW : this.#success + WEIGHT * (1 - this.#success);
+      this.#pauseMs = 0;
+    } else if (sinceMs >= this.#missedMs) {
+      this.#success -= WEIGHT * this.#success;
+      this.#missedMs = nowMs;
+    }
   }
 }

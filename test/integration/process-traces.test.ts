@@ -132,3 +132,24 @@ test('a setting that a loaded library refuses is restored in a process without i
   await client.query('COMMIT');
   await client.end();
 });
+
+test('a setting is set as where nobody has loaded the library that its name belongs to', async () => {
+  const backends = `backends: [ "127.0.0.1:${cluster.primary.port}" ]`;
+  await using alone = await startPgweir(cluster, `pool: { max_per_backend: 1 }\n${backends}`);
+  const other = await connectPg(alone.port);
+  const text = "SET plpgsql.no_such_setting = 'x'";
+  for (const set of [text, { name: 'set', text }]) {
+    await other.query('DO $$ BEGIN PERFORM 1; END $$');
+    const client = await connectPg(alone.port);
+    await client.query(set);
+    expect(await first(client, 'SHOW plpgsql.no_such_setting')).toBe('x');
+    await client.end();
+  }
+  const retries = await alone.metricSum('pgweir_retries_total');
+  expect(retries).toBe(2);
+  await expect(other.query('SET custom."bad-name" = 1')).rejects.toMatchObject({ code: '42602' });
+  expect(await alone.metricSum('pgweir_retries_total')).toBe(retries);
+  await other.query("LOAD 'plpgsql'");
+  await expect(other.query(text)).rejects.toMatchObject({ code: '42602' });
+  await other.end();
+});
