@@ -41,7 +41,7 @@ export function casesFor(clients: readonly number[], protocols: readonly Protoco
     benchCase('connect', 'simple', USUAL_CLIENTS),
     benchCase('orm', 'simple', USUAL_CLIENTS),
     benchCase('orm', 'extended', USUAL_CLIENTS),
-    benchCase('neighbours', 'simple', USUAL_CLIENTS),
+    ...[USUAL_CLIENTS, 64].map((count) => benchCase('neighbours', 'simple', count)),
   ];
   return [...grid, ...others.filter((other) => clients.includes(other.clients) && protocols.includes(other.protocol))];
 }

@@ -91,17 +91,22 @@ async function runThrough(suite: Suite, { binaries }: Installation, options: Reg
   return { outputs, page, complaints: [...pgweir.complaints, ...(pgweir.running ? [] : ['it ended'])] };
 }
 
-function configurationOf({ mode, transactions, port }: RegressOptions, httpPort: number): string {
+function configurationOf({ mode, shared, transactions, port }: RegressOptions, httpPort: number): string {
   return [
     `listen: [ { address: "${HOST}:${port ?? 0}" } ]`,
     `http: "${HOST}:${httpPort}"`,
-    `pool: { mode: ${mode} }`,
+    `pool: { mode: ${mode}, shared_reads: ${shared} }`,
     ...(transactions === null ? [] : [`routing: { transactions: ${transactions} }`]),
   ].join('\n');
 }
 
-function describe({ mode, transactions, lag }: RegressOptions): string {
-  const parts = [`${mode} mode`, transactions === null ? '' : `transactions ${transactions}`, lag === null ? '' : `lag ${lag}`];
+function describe({ mode, shared, transactions, lag }: RegressOptions): string {
+  const parts = [
+    `${mode} mode`,
+    shared ? '' : 'no shared reads',
+    transactions === null ? '' : `transactions ${transactions}`,
+    lag === null ? '' : `lag ${lag}`,
+  ];
   return parts.filter((part) => part !== '').join(', ');
 }
 

@@ -10,6 +10,8 @@ export interface RegressOptions {
   readonly mode: (typeof MODES)[number];
   /** `routing.transactions` of pgweir; null leaves it out of the configuration. */
   readonly transactions: (typeof TRANSACTIONS)[number] | null;
+  /** `pool.shared_reads` of pgweir. */
+  readonly shared: boolean;
   /** `recovery_min_apply_delay` of one replica, as PostgreSQL writes times; null: none. */
   readonly lag: string | null;
   /** How often the suite is run through pgweir; it is run directly once. */
@@ -30,6 +32,7 @@ test. A run takes about a minute.
   --suite DIR           the suite; PG_REGRESS_SUITE when not given
   --mode MODE           ${MODES.join(' or ')}; ${MODES[0]}
   --transactions WHICH  ${TRANSACTIONS.join(' or ')}; pgweir's default when not given
+  --shared off          with pool.shared_reads: false
   --lag TIME            how long one of the two replicas waits before it applies a commit, as 500ms
   --runs N              runs through pgweir; 1
   --port N              where pgweir listens; a free port when not given
@@ -45,6 +48,7 @@ export function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): R
       suite: { type: 'string' },
       mode: { type: 'string', default: MODES[0] },
       transactions: { type: 'string' },
+      shared: { type: 'string', default: 'on' },
       lag: { type: 'string' },
       runs: { type: 'string', default: '1' },
       port: { type: 'string' },
@@ -57,6 +61,7 @@ export function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): R
     suite: values.suite ?? env.PG_REGRESS_SUITE ?? null,
     mode: oneOf('mode', MODES, values.mode),
     transactions: values.transactions === undefined ? null : oneOf('transactions', TRANSACTIONS, values.transactions),
+    shared: oneOf('shared', ['on', 'off'], values.shared) === 'on',
     lag: values.lag ?? null,
     runs: positive('runs', values.runs),
     port: values.port === undefined ? null : positive('port', values.port),
