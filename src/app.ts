@@ -21,6 +21,7 @@ import { ClientAcceptor } from './server/accept.ts';
 import { Canceller } from './server/canceller.ts';
 import { Gate, type Siblings } from './server/gate.ts';
 import { Listener } from './server/listener.ts';
+import { readInPlace } from './server/read-in-place.ts';
 import { StatementKnowledge } from './server/statement-knowledge.ts';
 import { ListenerTls } from './server/tls.ts';
 import { followRoles, topologyPort } from './server/topology-port.ts';
@@ -64,8 +65,8 @@ export interface App extends AsyncDisposable {
   reload(config: Config): Promise<void>;
   /** Drains: finishes transactions within `shutdown.drain_timeout`, then closes everything. */
   close(): Promise<void>;
-  /** Serves a client that another process has accepted. */
-  accept(socket: net.Socket, mode: ListenMode): void;
+  /** Serves a client that another process has accepted. Returns the socket that it has from now on. */
+  accept(socket: net.Socket, mode: ListenMode): net.Socket;
   /** All that is measured, as of now. */
   report(): Report;
   /** A cancel request with a key of this process came to another one. */
@@ -175,7 +176,7 @@ class House implements App {
     await this.#watch.start();
     if (this.#membership === null) {
       for (const address of this.#config.listen) {
-        this.#listeners.push(await Listener.open(address, (socket, mode) => this.#gate.accept(socket, mode)));
+        this.#listeners.push(await Listener.open(address, (socket, mode) => this.accept(socket, mode)));
       }
       this.#http = await this.#startHttp();
     }
@@ -199,8 +200,10 @@ class House implements App {
     });
   }
 
-  accept(socket: net.Socket, mode: ListenMode): void {
-    this.#gate.accept(socket, mode);
+  accept(socket: net.Socket, mode: ListenMode): net.Socket {
+    const client = readInPlace(socket);
+    this.#gate.accept(client, mode);
+    return client;
   }
 
   report(): Report {

@@ -190,7 +190,7 @@ const WORK: readonly Metric[] = [
   counter(
     'pgweir_fence_waits_total',
     ['outcome'],
-    'Reads that found no replica fresh enough: one was in time (`reached`) or not (`timeout`), or they did not wait (`pointless`).',
+    'Reads that found no replica fresh enough: one was in time (`reached`) or not (`timeout`), or they did not wait, since none can be in time (`pointless`) or hardly any was of late (`impatient`).',
     ({ measures }, emit) => emitEach(measures.fenceWaits, emit),
   ),
   counter('pgweir_pins_total', ['reason'], 'Sessions that were bound to their connection.', ({ measures }, emit) =>

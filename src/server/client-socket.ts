@@ -5,7 +5,6 @@ import type { Clock } from '../util/clock.ts';
 import { type ByteSink, Gather } from '../util/gather.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Flushable, Turn } from '../util/turn.ts';
-import { AcceptedSocket } from './accepted-socket.ts';
 
 /** What a client's socket tells the one who serves it. All calls are inside a turn. */
 export interface ClientSocketOwner {
@@ -58,13 +57,11 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
 
   /** Begins to read; `rest` is what came before, behind the login. */
   start(rest: Buffer): void {
-    const socket = this.#socket;
-    socket.on('end', () => this.#inTurn(() => this.#owner.ended()));
-    const received = (chunk: Buffer) => this.#received(chunk);
-    const earlier = socket instanceof AcceptedSocket ? socket.takeChunks(received) : null;
-    if (rest.length > 0) received(rest);
-    if (earlier !== null) received(earlier);
-    if (!(socket instanceof AcceptedSocket)) socket.on('data', received);
+    this.#socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    this.#socket.on('end', () => this.#inTurn(() => this.#owner.ended()));
+    if (rest.length > 0) this.#received(rest);
+    // While its login waited for a backend.
+    if (this.#socket.readableEnded) this.#inTurn(() => this.#owner.ended());
   }
 
   send(slice: Buffer, start: number, end: number): void {

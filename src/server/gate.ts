@@ -16,7 +16,6 @@ import { Lru } from '../util/lru.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { AcceptedClient, ClientAcceptor } from './accept.ts';
-import { AcceptedSocket } from './accepted-socket.ts';
 import type { Canceller } from './canceller.ts';
 import { Clients, type ProcessShare, slotOf } from './clients.ts';
 import { ReplicationRelay, type ReplicationRelayParts } from './replication-relay.ts';
@@ -83,7 +82,7 @@ export class Gate {
   /** Takes an accepted socket. */
   accept(socket: net.Socket, mode: ListenMode): void {
     this.#parts.measures.clientsAccepted++;
-    void this.#serve(AcceptedSocket.of(socket), mode);
+    void this.#serve(socket, mode);
   }
 
   /** No client stays longer than its transaction. */

@@ -13,14 +13,19 @@ export function topologyPort({ watch, turn, clock }: { watch: Watch; turn: Turn;
     view: () => watch.current(),
     noteTraffic: () => watch.noteTraffic(),
     suspect: (backend, cause) => watch.suspect(backend, cause),
-    awaitFresh: (fenceMs, timeoutMs, done) => {
-      const now = clock.now();
-      if (!patience.waits(now, timeoutMs)) return null;
-      const wait = watch.waitForFence(fenceMs, now + timeoutMs, (reached) => {
-        patience.ended(reached, now, clock.now());
+    awaitFresh: (fenceMs, { ms, orPrimary }, done) => {
+      const sinceMs = clock.now();
+      const deadlineMs = sinceMs + ms;
+      if (orPrimary && !patience.hasPatience(sinceMs)) return 'impatient';
+      const wait = watch.waitForFence(fenceMs, deadlineMs, (reached) => {
+        const nowMs = clock.now();
+        // Sooner, it has not waited in vain: it was sent away.
+        if (reached || nowMs >= deadlineMs) patience.ended(reached, sinceMs, nowMs);
         turn.run(() => done(reached));
       });
-      return wait === null ? null : () => wait.cancel();
+      if (wait === null) return 'pointless';
+      patience.began(sinceMs, ms);
+      return () => wait.cancel();
     },
   };
 }

@@ -350,8 +350,9 @@ export class Dispatcher {
       this.#lease(work, chosen, false);
       return;
     }
-    if (!waited && this.#options.fenceWaitMs > 0 && this.#awaitFresh(work)) return;
     const route = this.#router.withoutWaiting(intent, work, view);
+    const orPrimary = route.target === 'primary' && view.primary !== null;
+    if (!waited && this.#options.fenceWaitMs > 0 && this.#awaitFresh(work, orPrimary)) return;
     if (route.target === 'primary') this.#toPrimary(work, route);
     else {
       work.route = route;
@@ -359,11 +360,11 @@ export class Dispatcher {
     }
   }
 
-  /** Waits for some replica to be fresh enough; false when that is pointless, or has been of late. */
-  #awaitFresh(work: Work): boolean {
+  /** Waits for some replica to be fresh enough; false when it does not. */
+  #awaitFresh(work: Work, orPrimary: boolean): boolean {
     const wait = this.#topology.awaitFresh(
       this.#router.fenceMs(work),
-      this.#options.fenceWaitMs,
+      { ms: this.#options.fenceWaitMs, orPrimary },
       this.#kept((reached) => {
         this.#giveUp = null;
         if (this.#stalled !== work) return;
@@ -373,8 +374,8 @@ export class Dispatcher {
         if (this.#stalled === null) this.#owner.resumed();
       }),
     );
-    if (wait === null) {
-      this.#measures.fenceWaits.inc('pointless');
+    if (typeof wait === 'string') {
+      this.#measures.fenceWaits.inc(wait);
       return false;
     }
     this.#stall(work);

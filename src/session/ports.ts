@@ -71,11 +71,21 @@ export interface TopologyPort {
   /** An error is evidence that roles or health changed. */
   suspect(backend: number, cause: string): void;
   /**
-   * Probes until some replica is fresh through `fenceMs`, at most `timeoutMs`; calls back inside a turn. Returns how to give
-   * up, or null when waiting is pointless, or has been of late.
+   * Probes until some replica is fresh through `fenceMs`; calls back inside a turn. Returns how to give up, or why there is no
+   * waiting.
    */
-  awaitFresh(fenceMs: number, timeoutMs: number, done: (reached: boolean) => void): (() => void) | null;
+  awaitFresh(fenceMs: number, limit: FenceLimit, done: (reached: boolean) => void): (() => void) | NoWait;
 }
+
+export interface FenceLimit {
+  /** At most for so long. */
+  readonly ms: number;
+  /** The read need not wait: there is the primary. */
+  readonly orPrimary: boolean;
+}
+
+/** No replica can be in time; or hardly any has been of late, and the read has another place to go. */
+export type NoWait = 'pointless' | 'impatient';
 
 /** Knowledge of statements in the session's database. */
 export interface StatementPort {

@@ -23,20 +23,24 @@ export class FencePatience {
   #nextTryMs = -Infinity;
   #missedMs = -Infinity;
 
-  /** Whether a read is to wait now, for at most `limitMs`; if so, {@link ended} is to be told. */
-  waits(nowMs: number, limitMs: number): boolean {
-    if (this.#success >= WORTHWHILE) return true;
-    if (nowMs < this.#nextTryMs) return false;
-    this.#pauseMs = Math.min(MAX_PAUSE_MS, Math.max(2 * this.#pauseMs, FIRST_PAUSE_LIMITS * limitMs));
-    this.#nextTryMs = nowMs + this.#pauseMs;
-    return true;
+  /** Whether a read is to wait now. */
+  hasPatience(nowMs: number): boolean {
+    return this.#success >= WORTHWHILE || nowMs >= this.#nextTryMs;
   }
 
-  /** A read has waited since `sinceMs`. Of those that missed the same moment, one counts. */
+  /** A read waits, for at most `limitMs`. */
+  began(nowMs: number, limitMs: number): void {
+    if (this.#success >= WORTHWHILE) return;
+    this.#pauseMs = Math.min(MAX_PAUSE_MS, Math.max(2 * this.#pauseMs, FIRST_PAUSE_LIMITS * limitMs));
+    this.#nextTryMs = nowMs + this.#pauseMs;
+  }
+
+  /** A read has waited since `sinceMs`, until it was in time or its time was over. Of those that missed the same moment, one counts. */
   ended(reached: boolean, sinceMs: number, nowMs: number): void {
     if (reached) {
       this.#success = this.#success < WORTHWHILE ? ANEW : this.#success + WEIGHT * (1 - this.#success);
       this.#pauseMs = 0;
+      this.#nextTryMs = -Infinity;
     } else if (sinceMs >= this.#missedMs) {
       this.#success -= WEIGHT * this.#success;
       this.#missedMs = nowMs;

@@ -126,13 +126,12 @@ export class Worker {
       this.#left++;
       return;
     }
-    socket.on('close', () => {
+    // As the listener has it; this is the one property of the socket that does not come with it.
+    socket.allowHalfOpen = true;
+    this.#app.accept(socket, mode).on('close', () => {
       this.#countSoon();
       this.#left++;
     });
-    // As the listener has it; this is the one property of the socket that does not come with it.
-    socket.allowHalfOpen = true;
-    this.#app.accept(socket, mode);
   }
 
   /** Tells what this turn has brought. */

@@ -17,7 +17,7 @@ export const DATABASE = 'bench';
 const START_TIMEOUT_MS = 20_000;
 const POLL_MS = 20;
 
-/** No disk, so that what is compared is the way to the server and not the weather of the storage. */
+/** With `fsync = off`, which the cluster has anyway, no disk is measured. */
 const SETTINGS = {
   shared_buffers: '256MB',
   max_wal_size: '4GB',

@@ -269,6 +269,15 @@ describe('a client that is gone at any moment', () => {
     expect(heard.filter(({ name }) => name === 'ErrorResponse')).toEqual([]);
   });
 
+  test('a client that closes its half while its login waits for a first connection like it is let go', async () => {
+    // Nobody has come with this before.
+    const options = { host: pgweir.host, port: pgweir.port, database: 'postgres', parameters: { geqo: 'off' } };
+    using client = await WireClient.open(options);
+    client.send(client.startupMessage());
+    client.end();
+    await client.receiveUntilClosed();
+  });
+
   test('a client that closes its half in the middle of a message, of a batch or of a COPY is let go', async () => {
     const copy = [clientMessage('Query', 'COPY notes FROM STDIN'), clientMessage('CopyData', '1\n')];
     const batch = [clientMessage('Parse', '', 'INSERT INTO notes VALUES (80)', []), clientMessage('Bind', '', '', [], [], [])];

@@ -36,7 +36,7 @@ describe('choosing cases', () => {
   const all = casesFor(CLIENTS, PROTOCOLS);
 
   test('each case has a name of its own', () => {
-    expect(all).toHaveLength(3 * 3 * 5 + 3);
+    expect(all).toHaveLength(3 * 3 * 5 + 5);
     expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
   });
 
@@ -54,6 +54,7 @@ describe('choosing cases', () => {
       'read-only simple 16',
       'read-write simple 16',
       'mixed simple 16',
+      'neighbours simple 16',
     ]);
   });
 
