@@ -4,7 +4,7 @@ export type Protocol = (typeof PROTOCOLS)[number];
 /**
  * `read-only`, `read-write`: pgbench's own select-only and tpcb-like. `mixed`: nine of the first for one of the second.
  * `connect`: select-only with a connection for each. `orm`: three reads between BEGIN and COMMIT. `neighbours`: one read in a
- * hundred sleeps for 50 ms; how long the others take is measured.
+ * hundred takes 50 ms; how long the others take is measured.
  */
 export type Workload = 'read-only' | 'read-write' | 'mixed' | 'connect' | 'orm' | 'neighbours';
 

@@ -39,8 +39,8 @@ SELECT tbalance FROM pgbench_tellers WHERE tid = :tid;
 SELECT bbalance FROM pgbench_branches WHERE bid = :bid;
 COMMIT;
 `;
-const SLEEP_SCRIPT = 'sleep.sql';
-const SLEEP = 'SELECT pg_sleep(0.05);\n';
+const NAP_SCRIPT = 'nap.sql';
+const NAP = 'SELECT nap(0.05);\n';
 
 /** The one program that loads all subjects: Debian's, in a directory for its logs and its script. */
 export class Pgbench {
@@ -53,15 +53,15 @@ export class Pgbench {
     this.#directory = directory;
     const script = join(directory, ORM_SCRIPT);
     writeFileSync(script, ORM_TRANSACTION);
-    const sleep = join(directory, SLEEP_SCRIPT);
-    writeFileSync(sleep, SLEEP);
+    const nap = join(directory, NAP_SCRIPT);
+    writeFileSync(nap, NAP);
     this.#workloads = {
       'read-only': ['-b', 'select-only'],
       'read-write': ['-b', 'tpcb-like'],
       mixed: ['-b', 'select-only@9', '-b', 'tpcb-like@1'],
       connect: ['-b', 'select-only', '-C'],
       orm: ['-f', script, '-D', `scale=${scale}`],
-      neighbours: ['-b', 'select-only@99', '-f', `${sleep}@1`],
+      neighbours: ['-b', 'select-only@99', '-f', `${nap}@1`],
     };
   }
 

@@ -23,8 +23,22 @@ export function readmeSection(
   conditions: readonly string[],
   { cases, results }: { readonly cases: readonly BenchCase[]; readonly results: readonly Result[] },
 ): string {
-  const rest = [ormTable(cases, results), largeResultTable(results)];
-  const tables = [overview(cases, results), ...rest].filter(({ rows }) => rows.length > 0);
+  const tables = [
+    overview(
+      'pgbench',
+      'tps',
+      cases.filter(({ workload }) => workload !== 'orm' && workload !== 'neighbours'),
+      results,
+    ),
+    overview(
+      'p99 of the quick ones, ms',
+      'p99Ms',
+      cases.filter(({ workload }) => workload === 'neighbours'),
+      results,
+    ),
+    ormTable(cases, results),
+    largeResultTable(results),
+  ].filter(({ rows }) => rows.length > 0);
   return [...conditions, ...tables.map(formatMarkdown)].join('\n\n');
 }
 
@@ -38,23 +52,22 @@ export function writeReadme(section: string): void {
   );
 }
 
-/** A line per case, a column per way: transactions per second, and the proxy's CPU in brackets. */
-function overview(cases: readonly BenchCase[], results: readonly Result[]): Table {
-  const shown = cases.filter(({ workload }) => workload !== 'orm');
+/** A line per case, a column per way: what was measured, with transactions per second the proxy's CPU in brackets. */
+function overview(title: string, measure: 'tps' | 'p99Ms', shown: readonly BenchCase[], results: readonly Result[]): Table {
   const subjects = SUBJECTS.filter((name) =>
     results.some(({ subject, caseName }) => subject === name && shown.some((benchCase) => benchCase.name === caseName)),
   );
   const columns: readonly Column[] = [
-    { title: 'pgbench', align: 'left' },
+    { title, align: 'left' },
     ...subjects.map((name) => ({ title: TITLES[name], align: 'right' }) as const),
     { title: 'x direct', align: 'right' },
     { title: 'x PgBouncer', align: 'right' },
   ];
   const rows = shown.map((benchCase) => [
     titleOf(benchCase),
-    ...subjects.map((name) => cell(findResult(results, benchCase.name, name))),
-    ratio(benchCase, 'direct', results),
-    ratio(benchCase, 'pgbouncer', results),
+    ...subjects.map((name) => cell(findResult(results, benchCase.name, name), measure)),
+    ratio(benchCase, 'direct', measure, results),
+    ratio(benchCase, 'pgbouncer', measure, results),
   ]);
   return { columns, rows };
 }
@@ -65,24 +78,25 @@ const WORKLOADS: Readonly<Record<BenchCase['workload'], string>> = {
   mixed: '9 `-S` : 1 tpcb-like',
   connect: '`-C -S`, connections,',
   orm: 'ORM',
-  neighbours: '99 `-S` : 1 `pg_sleep(0.05)`',
+  neighbours: '99 `-S` : 1 that takes 50 ms,',
 };
 
 function titleOf({ workload, protocol, clients }: BenchCase): string {
   return `${WORKLOADS[workload]} ${protocol}, ${clients} ${clients === 1 ? 'client' : 'clients'}`;
 }
 
-function cell(result: Result | undefined): string {
+function cell(result: Result | undefined, measure: 'tps' | 'p99Ms'): string {
   if (result === undefined) return '';
+  if (measure === 'p99Ms') return medianOf(result, measure)?.toFixed(2) ?? 'failed';
   const [tps, cpu] = [medianOf(result, 'tps'), medianOf(result, 'proxyCpuUs')];
   if (tps === null) return 'failed';
   return `${grouped(tps)}${cpu === null ? '' : ` (${cpu.toFixed(0)})`}`;
 }
 
 /** The median of the rounds' ratios, with the least and the most of them. */
-function ratio({ name }: BenchCase, rival: SubjectName, results: readonly Result[]): string {
+function ratio({ name }: BenchCase, rival: SubjectName, measure: 'tps' | 'p99Ms', results: readonly Result[]): string {
   const pair = { ours: findResult(results, name, 'pgweir'), theirs: findResult(results, name, rival) };
-  const rounds = compared(pair, 'tps', quotient);
+  const rounds = compared(pair, measure, quotient);
   if (rounds.length === 0) return '';
   const [least, most] = [Math.min(...rounds), Math.max(...rounds)];
   return `${median(rounds).toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`;

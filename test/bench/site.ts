@@ -26,6 +26,10 @@ const SETTINGS = {
   max_connections: '1200',
 };
 
+/** A read like others, which takes as many seconds as it is told. */
+const NAP = `CREATE FUNCTION nap(seconds double precision) RETURNS void LANGUAGE plpgsql STABLE
+  AS 'BEGIN PERFORM pg_sleep(seconds); END'`;
+
 /** A running proxy. */
 export interface RunningServer {
   readonly pid: number;
@@ -62,6 +66,7 @@ export class Site implements AsyncDisposable {
   static async open(replicas: number): Promise<Site> {
     const site = new Site(await startCluster({ replicas, settings: SETTINGS }));
     await site.cluster.primary.query(`CREATE DATABASE ${DATABASE}`);
+    await site.cluster.primary.query(NAP, DATABASE);
     return site;
   }
 

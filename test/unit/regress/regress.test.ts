@@ -67,16 +67,24 @@ test('the report says what was counted, most first', () => {
 test('the suite is named by an option, else by the environment', () => {
   const env = { PG_REGRESS_SUITE: '/from/environment' };
   expect(parseOptions([], env)).toMatchObject({ suite: '/from/environment', mode: 'transaction', transactions: null, runs: 1 });
-  expect(parseOptions(['--suite', '/given', '--mode', 'session'], env)).toMatchObject({ suite: '/given', mode: 'session' });
+  expect(parseOptions(['--suite', '/given', '--mode', 'session', '--shared', 'off'], env)).toMatchObject({
+    suite: '/given',
+    mode: 'session',
+    shared: false,
+  });
   expect(parseOptions([], {}).suite).toBeNull();
 });
 
-test.each([[['--mode', 'statement']], [['--transactions', 'all']], [['--runs', '0']], [['--port', 'x']], [['--unknown']]])(
-  '%j is refused',
-  (args) => {
-    expect(() => parseOptions(args, {})).toThrow(/--/);
-  },
-);
+test.each([
+  [['--mode', 'statement']],
+  [['--shared', 'no']],
+  [['--transactions', 'all']],
+  [['--runs', '0']],
+  [['--port', 'x']],
+  [['--unknown']],
+])('%j is refused', (args) => {
+  expect(() => parseOptions(args, {})).toThrow(/--/);
+});
 
 function directoryOf(files: Readonly<Record<string, string | Buffer>>): string {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-regress-'));
