@@ -9,6 +9,7 @@ import type { SettingsSet } from '../util/settings-set.ts';
 import type { Turn } from '../util/turn.ts';
 import type { BackendSocket } from './backend-socket.ts';
 import { PresentStatement, Segment, type SegmentSink, type Step } from './exchange.ts';
+import type { Lessee } from './lease.ts';
 import { Ledger, type LedgerOwner } from './ledger.ts';
 
 /** Whoever holds the connection at the moment. */
@@ -72,6 +73,8 @@ export class BackendConnection implements LedgerOwner {
    */
   settingsUnsure = false;
   holder: ConnectionHolder | null = null;
+  /** Who had it last. */
+  lessee: Lessee | null = null;
   /** Number of its latest lease. */
   lease = 0;
   /** Number of the latest lease in which a sequence may have been advanced: currval() and lastval() are of that one. */

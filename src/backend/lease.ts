@@ -14,6 +14,17 @@ export interface LeaseWaiter {
  */
 export type LeaseWish = 'any' | 'no temporary schema' | 'new';
 
+/** Who takes leases, one after the other; the same from the first to the last. */
+export interface Lessee {
+  /** There will be no more. */
+  gone: boolean;
+}
+
+/** Whether nobody is there who had it last: others leave it alone if they can, so that who returns finds it as it was. */
+export function isLeft({ lessee }: BackendConnection): boolean {
+  return lessee?.gone !== false;
+}
+
 /** Somebody with reads under way on a shared connection. */
 export interface Sharer {
   /** The connection is lost, after `lost` of each of its segments. */

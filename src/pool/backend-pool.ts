@@ -1,5 +1,6 @@
 import { BackendConnection } from '../backend/connection.ts';
 import { dialBackend } from '../backend/dial.ts';
+import { isLeft } from '../backend/lease.ts';
 import type { BackendTls } from '../backend/tls.ts';
 import type { Clock } from '../util/clock.ts';
 import { errorOf, OperationalError } from '../util/errors.ts';
@@ -7,7 +8,7 @@ import type { Measures } from '../util/measures.ts';
 import type { Telemetry } from '../util/telemetry.ts';
 import type { Turn } from '../util/turn.ts';
 import type { Partition } from './partition.ts';
-import { Pool, type PoolLimits, type PoolMember } from './pool.ts';
+import { MOST_SUITABLE, Pool, type PoolLimits, type PoolMember } from './pool.ts';
 import { SharedReads, type SharedReadsSource } from './shared-reads.ts';
 
 /** Opening a connection may take this long in all. Ours: as libpq's users usually set connect_timeout. */
@@ -103,7 +104,10 @@ export class BackendPool {
       ...ends,
       take: (settings) => {
         if (pool.waiting > 0) return null;
-        const member = pool.take(partition, ({ connection }) => (connection.settings === settings ? 4 : 0));
+        const member = pool.take(partition, ({ connection }) => {
+          if (connection.settings !== settings) return 0;
+          return isLeft(connection) ? MOST_SUITABLE : 1;
+        });
         return member === null ? null : member.connection;
       },
       isOutworn: (connection) => {

@@ -1,5 +1,5 @@
 import type { BackendConnection } from '../backend/connection.ts';
-import type { LeaseWaiter, LeaseWish } from '../backend/lease.ts';
+import { isLeft, type LeaseWaiter, type LeaseWish, type Lessee } from '../backend/lease.ts';
 import { assert } from '../util/assert.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import type { BackendPool, PooledConnection } from './backend-pool.ts';
@@ -25,15 +25,15 @@ export class Leases {
     this.#pools = pools;
   }
 
-  take(backend: number, settings: SettingsSet, wish: LeaseWish): BackendConnection | null {
+  take(backend: number, settings: SettingsSet, wish: LeaseWish, lessee: Lessee): BackendConnection | null {
     if (wish === 'new') return null;
-
     const member = this.#pool(backend).pool.take(this.#partition, ({ connection }) => {
       if (wish === 'no temporary schema' && connection.hasTemporarySchema) return 0;
       // Left alone if possible: whoever advanced a sequence there last may ask for currval().
       const isQuiet = connection.sequenceLease !== connection.lease;
-      if (connection.settings === settings) return isQuiet ? 4 : 2;
-      return isQuiet ? 3 : 1;
+      // What only the process knows (what a function in C remembers, its caches) is there for whoever left it.
+      const place = connection.lessee === lessee ? 10 : isLeft(connection) ? 2 : 0;
+      return 1 + place + (connection.settings === settings ? 4 : 0) + (isQuiet ? 1 : 0);
     });
     return member === null ? null : this.#lend(member.connection);
   }

@@ -56,9 +56,8 @@ interface Waiting<K, M> {
   ended: boolean;
 }
 
-/** How well an idle member suits who asks for one; 0: not at all. */
-export type Suits = 0 | 1 | 2 | 3 | 4;
-const MOST_SUITABLE: Suits = 4;
+/** None suits better who asks for one; 0: not at all. */
+export const MOST_SUITABLE = 16;
 
 /** How long another kind's waiter may be passed by. Ours: about ten times what opening a connection takes. */
 const FAIRNESS_MS = 100;
@@ -135,8 +134,8 @@ export class Pool<K, M extends PoolMember<K>> {
     this.#limits = limits;
   }
 
-  /** Lends the idle member of the kind that suits best, of equals the one given back last; null when none suits. */
-  take(kind: K, suits: (member: M) => Suits): M | null {
+  /** Lends the idle member of the kind that suits best, up to {@link MOST_SUITABLE}, of equals the one given back last; null when none suits. */
+  take(kind: K, suits: (member: M) => number): M | null {
     const idle = this.#idle;
     let found = -1;
     let best = 0;

@@ -444,7 +444,7 @@ export class Dispatcher {
   #lease(work: Work, backend: number, primary: boolean): void {
     if (this.#share(work, backend, primary)) return;
     const wish = wishFor(work, this.#state.settings, primary);
-    const connection = this.#leases.take(backend, this.#state.settings, wish);
+    const connection = this.#leases.take(backend, this.#state.settings, wish, this.#state.lessee);
     if (connection !== null) {
       this.#activate(connection, primary);
       this.#send(work, connection);
@@ -502,6 +502,7 @@ export class Dispatcher {
     this.#state.activeIsPrimary = primary;
     this.#state.begun = null;
     this.#state.spoilt = false;
+    connection.lessee = this.#state.lessee;
     connection.holder = this.#holder;
   }
 

@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../backend/connection.ts';
 import type { SegmentSink } from '../backend/exchange.ts';
-import type { AnsweredRead, HoldUp, LeaseWaiter, LeaseWish, Sharer } from '../backend/lease.ts';
+import type { AnsweredRead, HoldUp, LeaseWaiter, LeaseWish, Lessee, Sharer } from '../backend/lease.ts';
 import type { Catalog } from '../sql/catalog.ts';
 import type { OpaqueReason } from '../sql/classify.ts';
 import type { Facts } from '../sql/facts.ts';
@@ -21,8 +21,8 @@ export interface ClientPort {
 
 /** Leases of the session's user, database and startup parameters. A lease is the exclusive right to a connection. */
 export interface LeasePort {
-  /** A connection that is free now, with these settings if there is one. */
-  take(backend: number, settings: SettingsSet, wish: LeaseWish): BackendConnection | null;
+  /** A connection that is free now: the one that this lessee had last, or one with these settings, if there is one. */
+  take(backend: number, settings: SettingsSet, wish: LeaseWish, lessee: Lessee): BackendConnection | null;
   /** Lends a connection again if it is idle and nobody has advanced a sequence there since the lease of this number. */
   takeAgain(connection: BackendConnection, lease: number): boolean;
   /** A connection on which a read of this session is pipelined with those of others; null when it had better have a lease. */

@@ -194,6 +194,7 @@ export class Session implements ConnectionHolder, Sharer {
     const state = this.#state;
     if (state.closed) return;
     state.closed = true;
+    state.lessee.gone = true;
     this.#dispatcher.abandonStalled();
     const [running] = state.works;
     if (running !== undefined && state.shared?.serves(this.#replies)) this.#learnSpeed(running, this.#parts.clock.now(), true);

@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/connection.ts';
+import type { Lessee } from '../backend/lease.ts';
 import type { Residue } from '../backend/residue.ts';
 import type { TransactionModes } from '../sql/facts.ts';
 import type { OperationalError } from '../util/errors.ts';
@@ -69,6 +70,8 @@ export class SessionState {
   /** Something was left on the active connection that is of no use to anybody: it is not to be handed on. */
   spoilt = false;
   readonly pins = new Set<PinReason>();
+  /** As whom it takes leases. */
+  readonly lessee: Lessee = { gone: false };
 
   /** Where the session last advanced a sequence, in which lease: `currval` is answered there, or nowhere. */
   lastSequence: { readonly connection: BackendConnection; readonly lease: number } | null = null;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Pgweir, startPgweir } from '../support/pgweir.ts';
 import { clientMessage } from '../support/transcript.ts';
-import { connectPg, expectWholePools, WHERE } from '../support/weather.ts';
+import { connectPg, expectWholePools, until, WHERE } from '../support/weather.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** What a server process remembers and no DISCARD takes away: a client must not meet what others have left there. */
@@ -152,4 +152,24 @@ test('a setting is set as where nobody has loaded the library that its name belo
   await other.query("LOAD 'plpgsql'");
   await expect(other.query(text)).rejects.toMatchObject({ code: '42602' });
   await other.end();
+});
+
+test('a session finds the process again that it had last, and others take one that nobody returns to', async () => {
+  await using wide = await startPgweir(cluster, 'pool: { max_per_backend: 3 }');
+  const clients = await Promise.all([1, 2, 3].map(() => connectPg(wide.port)));
+  const processOf = (client: pg.Client) => first(client, 'SELECT pg_backend_pid()');
+  for (const client of clients) await client.query('BEGIN READ WRITE');
+  const processes: unknown[] = [];
+  for (const client of clients) processes.push(await processOf(client));
+  expect(new Set(processes).size).toBe(3);
+  for (const client of clients) await client.query('COMMIT');
+  for (const index of [0, 1, 2, 1, 0]) expect(await processOf(clients[index] as pg.Client)).toBe(processes[index]);
+  await clients[1]?.end();
+  await until('it to be gone', async () => (await wide.metricSum('pgweir_clients')) === 2);
+  // The one that came back last is that of the first.
+  await processOf(clients[0] as pg.Client);
+  const newcomer = await connectPg(wide.port);
+  expect(await processOf(newcomer)).toBe(processes[1]);
+  for (const index of [0, 2]) expect(await processOf(clients[index] as pg.Client)).toBe(processes[index]);
+  for (const client of [newcomer, clients[0], clients[2]]) await client?.end();
 });

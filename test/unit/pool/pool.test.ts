@@ -124,7 +124,7 @@ describe('members', () => {
     bench.pool.give(second);
     expect(bench.take('a')).toBe(second);
     bench.pool.give(second);
-    expect(bench.pool.take('a', ({ id }) => (id === first.id ? 4 : 1))).toBe(first);
+    expect(bench.pool.take('a', ({ id }) => (id === first.id ? 2 : 1))).toBe(first);
     expect(bench.pool.take('a', () => 0)).toBeNull();
     expect(bench.pool.takeThis(second)).toBe(true);
     expect(bench.pool.takeThis(second)).toBe(false);
