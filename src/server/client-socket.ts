@@ -36,6 +36,7 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
   readonly #clock: Clock;
   readonly #gather: Gather;
   readonly #encrypted: boolean;
+  #paused = false;
   #ending = false;
   #closed = false;
 
@@ -60,6 +61,10 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
     this.#socket.on('data', (chunk: Buffer) => this.#received(chunk));
     this.#socket.on('end', () => this.#inTurn(() => this.#owner.ended()));
     if (rest.length > 0) this.#received(rest);
+    // Who read for the login has let go of the socket, which is why Node makes it flow in its next tick, paused or not.
+    process.nextTick(() => {
+      if (this.#paused) this.#socket.pause();
+    });
     // While its login waited for a backend.
     if (this.#socket.readableEnded) this.#inTurn(() => this.#owner.ended());
   }
@@ -71,10 +76,12 @@ export class ClientSocket implements ClientPort, ByteSink, Flushable {
   }
 
   pauseReading(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resumeReading(): void {
+    this.#paused = false;
     this.#socket.resume();
   }
 

@@ -132,7 +132,7 @@ export class Gate {
       this.#parts.measures.cancels.inc('passed on');
       await siblings.cancel(processId, secretKey);
     }
-    socket.end();
+    this.#sendAway(socket, '');
   }
 
   /** Everything between AuthenticationOk and the first ReadyForQuery. */
@@ -267,13 +267,18 @@ export class Gate {
     const { measures, telemetry } = this.#parts;
     if (error instanceof BackendLoginError) {
       measures.loginFailures.inc('refused by the backend');
-      socket.end(error.response);
+      this.#sendAway(socket, error.response);
     } else {
       const reportable = asReportable(error);
       measures.loginFailures.inc(reportable instanceof OperationalError ? reportable.kind : 'internal');
       telemetry.log('warn', 'login_refused', { message: reportable.message, error: error instanceof Error ? error : undefined });
-      socket.end(errorResponseFor(fatal(reportable)));
+      this.#sendAway(socket, errorResponseFor(fatal(reportable)));
     }
+  }
+
+  /** What still comes is passed over, so that it does not reset the connection before the client has read the last word. */
+  #sendAway(socket: net.Socket, lastWord: Buffer | ''): void {
+    socket.end(lastWord);
     socket.resume();
     this.#parts.clock.after(LINGER_MS, () => socket.destroy());
   }

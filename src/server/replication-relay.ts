@@ -74,7 +74,7 @@ export class ReplicationRelay implements Client {
       timeoutMs: DIAL_TIMEOUT_MS,
       clock: parts.clock,
     });
-    if (login.socket.destroyed) {
+    if (login.socket.destroyed || login.socket.readableEnded) {
       backend.socket.destroy();
       throw new OperationalError('backend_lost', 'the client went away');
     }

@@ -248,7 +248,7 @@ export class Dispatcher {
       return;
     }
     // The lease is still held, for replies or for questions of ours, but the session is between transactions.
-    const route = this.#goesOnAt(active.backend, work);
+    const route = work.wantsNew ? null : this.#goesOnAt(active.backend, work);
     if (route === null) {
       this.#stall(work);
       return;

@@ -197,8 +197,9 @@ function staleCause(work: Work, fitsAnew: boolean): string | null {
 /** Why a work is run again whose error has to do with pgweir: the client is to hear what it would hear without. */
 function ownCause(work: Work, sqlstate: string | undefined): string | null {
   if (work.lifted !== null && sqlstate !== QUERY_CANCELED) return FAILED_LIFTED;
-  const isRefusedName = sqlstate === INVALID_NAME && work.autocommit && !work.wantsNew && setsQualified(work);
-  return isRefusedName ? RESERVED_PREFIX : null;
+  const isWhole = work.complete && work.messages.length > 0;
+  const mayBeOthers = sqlstate === INVALID_NAME && work.autocommit && !work.wantsNew && setsQualified(work);
+  return isWhole && mayBeOthers ? RESERVED_PREFIX : null;
 }
 
 const QUERY_CANCELED = '57014';

@@ -13,6 +13,7 @@ let pgweir: Pgweir;
 beforeAll(async () => {
   cluster = await startCluster({ replicas: 1, settings: { max_prepared_transactions: '2' } });
   await cluster.primary.query('CREATE TABLE looked_at (n int)');
+  await cluster.primary.query("CREATE FUNCTION quiet() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END'");
   await cluster.waitForReplay();
   // One connection to each backend: whoever comes next would have the same process.
   pgweir = await startPgweir(cluster, 'pool: { max_per_backend: 1 }');
@@ -147,11 +148,42 @@ test('a setting is set as where nobody has loaded the library that its name belo
   }
   const retries = await alone.metricSum('pgweir_retries_total');
   expect(retries).toBe(2);
+  // Sent before it is whole, it is not run again: PostgreSQL's error is the answer.
+  await other.query('DO $$ BEGIN PERFORM 1; END $$');
+  using flushing = await WireClient.connect({
+    host: alone.host,
+    port: alone.port,
+    database: 'postgres',
+    // As node-postgres has it: so it has the same connection.
+    parameters: { client_encoding: 'UTF8' },
+  });
+  const run = [clientMessage('Parse', '', text, []), clientMessage('Bind', '', '', [], [], []), clientMessage('Execute', '', 0)];
+  flushing.send(...run, clientMessage('Flush'));
+  expect((await flushing.receive(1))[0]?.name).toBe('ParseComplete');
+  flushing.send(clientMessage('Sync'));
+  expect((await flushing.receiveUntilReady()).map(({ name }) => name)).toContain('ErrorResponse');
   await expect(other.query('SET custom."bad-name" = 1')).rejects.toMatchObject({ code: '42602' });
   expect(await alone.metricSum('pgweir_retries_total')).toBe(retries);
   await other.query("LOAD 'plpgsql'");
   await expect(other.query(text)).rejects.toMatchObject({ code: '42602' });
   await other.end();
+});
+
+test('a setting is set in another process, wherever the session has to stay', async () => {
+  await using fresh = await startPgweir(cluster, 'pool: { max_per_backend: 1 }');
+  const text = "SET plpgsql.no_such_setting = 'x'";
+  const other = await connectPg(fresh.port);
+  await other.query('DO $$ BEGIN PERFORM 1; END $$');
+  const client = await connectPg(fresh.port);
+  await client.query("SET pgweir.route = 'primary'");
+  await client.query(text);
+  expect(await first(client, 'SHOW plpgsql.no_such_setting')).toBe('x');
+  const reader = await connectPg(fresh.readOnlyPort);
+  await reader.query('SELECT quiet()');
+  const readerAgain = await connectPg(fresh.readOnlyPort);
+  await readerAgain.query(text);
+  expect(await first(readerAgain, 'SHOW plpgsql.no_such_setting')).toBe('x');
+  for (const each of [other, client, reader, readerAgain]) await each.end();
 });
 
 test('a session finds the process again that it had last, and others take one that nobody returns to', async () => {
