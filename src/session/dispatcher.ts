@@ -13,7 +13,7 @@ import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
 import { wishFor } from './lease-wish.ts';
 import type { LiftedReads } from './lifted-reads.ts';
-import { mayRestoreElsewhere, resetsSetting, setsQualified, stateLostError } from './losses.ts';
+import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, HAS_QUERIED, leaveReplica, mayStayOnReplica } from './optimism.ts';
 import type { LeasePort, SharedPort, StatementPort, TopologyPort } from './ports.ts';
 import { needsPrimary, relocated } from './relocation.ts';
@@ -248,7 +248,7 @@ export class Dispatcher {
       return;
     }
     // The lease is still held, for replies or for questions of ours, but the session is between transactions.
-    const route = work.wantsNew ? null : this.#goesOnAt(active.backend, work);
+    const route = this.#goesOnAt(active.backend, work);
     if (route === null) {
       this.#stall(work);
       return;
@@ -562,8 +562,7 @@ export class Dispatcher {
     const alone = work.optimistic || (work.autocommit && work.complete && !work.endsInQuery && !endsOrBegins(work));
     work.retryable = alone && (work.optimistic || !work.ran || isRead(work));
     work.refusable = alone && !state.activeIsPrimary;
-    const mayComeAgain = work.retryable || work.refusable || (alone && setsQualified(work));
-    work.holding = mayComeAgain && !work.flushed && this.#options.heldReplyBytes > 0;
+    work.holding = (work.retryable || work.refusable) && !work.flushed && this.#options.heldReplyBytes > 0;
     if (!state.activeIsPrimary) {
       state.lastReplicaIncarnation = this.#topology.view().backends[connection.backend]?.incarnation ?? -1;
     }

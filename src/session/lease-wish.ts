@@ -8,11 +8,11 @@ import type { Work } from './work.ts';
  * TRANSACTION refuses to go on only where it is made).
  */
 export function wishFor(work: Work, settings: SettingsSet, primary: boolean): LeaseWish {
-  if (work.wantsNew) return 'new';
+  if (work.wantsNew || work.facts.some(({ residue }) => residue.has('library'))) return 'new';
   if (!primary) return 'any';
   let wish: LeaseWish = settings.entries.get('search_path')?.includes('pg_temp') === true ? 'no temporary schema' : 'any';
   for (const { residue, sessionState } of work.facts) {
-    if (residue.size > 0 && (residue.has('activity counters') || residue.has('library'))) return 'new';
+    if (residue.has('activity counters')) return 'new';
     if (sessionState === 'temporary schema') wish = 'no temporary schema';
   }
   return wish;

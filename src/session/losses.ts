@@ -1,7 +1,6 @@
 import { BackendLoginError } from '../backend/login-error.ts';
 import { decodeErrorFields, encodeErrorResponse, type ReportableError } from '../protocol/error-response.ts';
 import type { Facts, StatementFacts } from '../sql/facts.ts';
-import { isQualified } from '../sql/setting-names.ts';
 import { OperationalError } from '../util/errors.ts';
 import type { Work } from './work.ts';
 
@@ -82,14 +81,6 @@ export function mayRestoreElsewhere(work: Work, onSplitReplica: boolean): boolea
   else if (!work.wantsNew) work.wantsNew = true;
   else return false;
   return true;
-}
-
-/**
- * Whether the work is one statement that sets a setting with a name of its own. A process in which others have loaded the library
- * that such a name belongs to may refuse it (42602, reserved prefix, guc.c), and one of the session's own would not.
- */
-export function setsQualified({ onlyStatement }: Work): boolean {
-  return onlyStatement?.kind === 'set' && isQualified(onlyStatement.name);
 }
 
 /** What the client may know of an error that kept a work from its backend. */

@@ -10,7 +10,7 @@ import { leaveReplica } from './optimism.ts';
 import type { Outbox } from './outbox.ts';
 import type { OwnSettings } from './own-settings.ts';
 import type { LeasePort, StatementPort } from './ports.ts';
-import { MAX_ATTEMPTS, NOT_OF_THE_BACKEND, REFUSED_BY_STANDBY } from './replies.ts';
+import { FAILED_LIFTED, MAX_ATTEMPTS, REFUSED_BY_STANDBY, STALE_PLAN } from './replies.ts';
 import type { SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -87,7 +87,7 @@ export class Recovery {
     if (cause !== null && REFUSED_BY_STANDBY.has(cause)) {
       work.primaryOnly = true;
       for (const text of work.texts()) statements.learn(text, cause);
-    } else if (cause !== null && !NOT_OF_THE_BACKEND.has(cause)) work.failedOn.push(work.backend);
+    } else if (cause !== null && cause !== STALE_PLAN && cause !== FAILED_LIFTED) work.failedOn.push(work.backend);
     // One that stood behind the failing one has run, and may have left something.
     if (state.active !== null) aftermath.note(work, state.active, true, false);
     if (work.optimistic) work.primaryOnly = true;

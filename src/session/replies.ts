@@ -3,7 +3,7 @@ import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
 import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { decodeErrorFields } from '../protocol/error-response.ts';
 import type { Measures } from '../util/measures.ts';
-import { resetsOne, resetsSetting, setsQualified } from './losses.ts';
+import { resetsOne, resetsSetting } from './losses.ts';
 import type { ClientPort } from './ports.ts';
 import { retirePlans } from './stale-plans.ts';
 import type { SessionState } from './state.ts';
@@ -82,7 +82,7 @@ export class Replies implements SegmentSink {
     const isStale = sqlstate === '0A000' && routine === 'RevalidateCachedQuery' && connection !== null;
     const fitsAnew = isStale && retirePlans(work, connection);
     if (work.streamed || !(work.autocommit || work.optimistic)) return;
-    const cause = isStale ? staleCause(work, fitsAnew) : (this.#retryCause(work, sqlstate) ?? ownCause(work, sqlstate));
+    const cause = isStale ? staleCause(work, fitsAnew) : (this.#retryCause(work, sqlstate) ?? liftedCause(work, sqlstate));
     const behind = this.#state.works.slice(1);
     // What is pipelined behind it must be answered after it, so all of it is run again, or none. It may have run already:
     // what it would have changed for the one before must not be.
@@ -95,7 +95,6 @@ export class Replies implements SegmentSink {
     work.retryCause = cause;
     work.again = true;
     if (cause === FAILED_LIFTED) work.failedLifted = true;
-    if (cause === RESERVED_PREFIX) work.wantsNew = true;
     segment.discarding = true;
     for (const later of behind) later.again = true;
   }
@@ -194,28 +193,18 @@ function staleCause(work: Work, fitsAnew: boolean): string | null {
   return fitsAnew && work.complete && work.attempts < MAX_ATTEMPTS ? STALE_PLAN : null;
 }
 
-/** Why a work is run again whose error has to do with pgweir: the client is to hear what it would hear without. */
-function ownCause(work: Work, sqlstate: string | undefined): string | null {
-  if (work.lifted !== null && sqlstate !== QUERY_CANCELED) return FAILED_LIFTED;
-  const isWhole = work.complete && work.messages.length > 0;
-  const mayBeOthers = sqlstate === INVALID_NAME && work.autocommit && !work.wantsNew && setsQualified(work);
-  return isWhole && mayBeOthers ? RESERVED_PREFIX : null;
+/** Whether a read that was not sent as its client wrote it is run again like that: the error is to be the one that draws. */
+function liftedCause(work: Work, sqlstate: string | undefined): string | null {
+  return work.lifted !== null && sqlstate !== QUERY_CANCELED ? FAILED_LIFTED : null;
 }
 
 const QUERY_CANCELED = '57014';
-const INVALID_NAME = '42602';
-
-/** Cause of a retry: a setting was refused, perhaps for a library that others have loaded into the process. */
-const RESERVED_PREFIX = 'reserved prefix';
 
 /** Cause of a retry: a read has failed as the prepared statement that was made of it. */
-const FAILED_LIFTED = 'prepared read';
+export const FAILED_LIFTED = 'prepared read';
 
 /** Cause of a retry: a prepared statement's result type has changed since it was planned. */
-const STALE_PLAN = 'stale plan';
-
-/** Causes that no other backend would help against. */
-export const NOT_OF_THE_BACKEND: ReadonlySet<string> = new Set([STALE_PLAN, FAILED_LIFTED, RESERVED_PREFIX]);
+export const STALE_PLAN = 'stale plan';
 
 /** A read is tried this often in all before its error is shown. Ours. */
 export const MAX_ATTEMPTS = 4;

@@ -33,6 +33,7 @@ export function noteSet(fields: Fields, collector: Collector): void {
       collector.facts = { kind: 'reset', name };
       return;
     case 'VAR_SET_DEFAULT':
+      noteLibrary(name, collector);
       collector.facts = { kind: 'set', name, value: null, toDefault: true, local, returnsRow: false };
       return;
     case 'VAR_SET_VALUE':
@@ -91,8 +92,29 @@ interface Assignment {
   readonly returnsRow: boolean;
 }
 
+/**
+ * A process that has loaded PL/pgSQL refuses settings of its prefix that are none of its own, and loading it takes such settings
+ * away, with a warning (MarkGUCPrefixReserved, guc.c). Most processes have loaded it for somebody: one that sets such a setting
+ * gets a process to itself.
+ */
+function noteLibrary(name: string, collector: Collector): void {
+  if (!name.startsWith('plpgsql.') || OF_PLPGSQL.has(name)) return;
+  collector.is('write', 'session control', name);
+  collector.residue.add('library');
+}
+
+/** Source: _PG_init, pl_handler.c. */
+const OF_PLPGSQL: ReadonlySet<string> = new Set([
+  'plpgsql.check_asserts',
+  'plpgsql.extra_errors',
+  'plpgsql.extra_warnings',
+  'plpgsql.print_strict_params',
+  'plpgsql.variable_conflict',
+]);
+
 /** The three settings of the running transaction are SET TRANSACTION under another name. */
 function setTo(assignment: Assignment, collector: Collector): void {
+  noteLibrary(assignment.name, collector);
   const modes = transactionModes(assignment.name, assignment.value);
   if (modes === null) collector.facts = { kind: 'set', ...assignment, toDefault: false };
   else if (!assignment.returnsRow) collector.facts = { kind: 'set transaction', modes, snapshot: false };

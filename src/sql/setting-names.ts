@@ -100,11 +100,6 @@ export function combinedNames(prefixes: Iterable<string>, words: ReadonlySet<str
 /** Body in a body in a body. */
 const MAX_DEPTH = 3;
 
-/** Whether PostgreSQL takes it for the name of a setting that is none of its own. */
-export function isQualified(name: string): boolean {
-  return QUALIFIED.test(name);
-}
-
 /** Source: valid_custom_variable_name, guc.c; a name is an identifier, so no longer than this. */
 const QUALIFIED = /^(?=.{3,127}$)[a-z_\x80-\xff][\w$\x80-\xff]*(\.[a-z_\x80-\xff][\w$\x80-\xff]*)+$/i;
 const PREFIX = /^(?=.{2,127}$)[a-z_\x80-\xff][\w$\x80-\xff]*\.([\w$\x80-\xff]+\.)*$/i;

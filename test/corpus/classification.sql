@@ -629,6 +629,8 @@ PREPARE q AS INSERT INTO users VALUES (100, 'x')
 DEALLOCATE ALL
 DEALLOCATE PREPARE ALL
 LOAD 'auto_explain'
+SET plpgsql.no_such_setting = 'x'
+SELECT set_config('plpgsql.no_such_setting', 'x', false)
 SELECT set_config('app.x', 'y', false)
 SELECT set_config('app.x', 'y', true), 1
 SELECT set_config('app.x', name, false) FROM users
@@ -638,6 +640,7 @@ SELECT set_config('search_path', 'app', true) WHERE true
 DEALLOCATE q
 
 --@ read, session control
+SET plpgsql.variable_conflict = 'use_column'
 SET search_path TO app, public
 SET search_path = 'app'
 SET SESSION work_mem = '8MB'
