@@ -150,9 +150,11 @@ test('where waiting for a replica is in vain, reads behind writes stop to wait, 
   for (let round = 0; round < 200; round++) replicaReads += (await pair()) === lagging.port ? 1 : 0;
   // None, unless something held this process up for so long.
   expect(replicaReads).toBeLessThan(10);
-  expect(await waits('timeout')).toBeGreaterThan(10);
+  expect(await waits('timeout')).toBeGreaterThan(0);
   expect(await waits('timeout')).toBeLessThan(50);
-  expect(await waits('impatient')).toBeGreaterThan(50);
+  // Where the replica falls a second behind, it is not waited for anyway.
+  expect(await waits('impatient')).toBeGreaterThan(0);
+  expect((await waits('impatient')) + (await waits('pointless'))).toBeGreaterThan(100);
 
   await lagging.set('recovery_min_apply_delay', '0');
   await cluster.waitForReplay();
