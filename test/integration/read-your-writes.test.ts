@@ -146,15 +146,13 @@ test('where waiting for a replica is in vain, reads behind writes stop to wait, 
     expect(seen.n).toBe(n);
     return seen.port;
   };
-  let replicaReads = 0;
-  for (let round = 0; round < 200; round++) replicaReads += (await pair()) === lagging.port ? 1 : 0;
-  // None, unless something held this process up for so long.
-  expect(replicaReads).toBeLessThan(10);
+  // Where the replica falls a second behind, which takes no more than a busy machine, it is not waited for anyway.
+  await until('patience to be over', async () => {
+    for (let round = 0; round < 50; round++) await pair();
+    return (await waits('impatient')) > 50;
+  });
   expect(await waits('timeout')).toBeGreaterThan(0);
   expect(await waits('timeout')).toBeLessThan(50);
-  // Where the replica falls a second behind, it is not waited for anyway.
-  expect(await waits('impatient')).toBeGreaterThan(0);
-  expect((await waits('impatient')) + (await waits('pointless'))).toBeGreaterThan(100);
 
   await lagging.set('recovery_min_apply_delay', '0');
   await cluster.waitForReplay();
@@ -168,7 +166,7 @@ test('where waiting for a replica is in vain, reads behind writes stop to wait, 
   await reader.end();
 
   await until('most reads behind writes to be on the replica', async () => {
-    replicaReads = 0;
+    let replicaReads = 0;
     for (let round = 0; round < 50; round++) replicaReads += (await pair()) === lagging.port ? 1 : 0;
     return replicaReads > 25;
   });
