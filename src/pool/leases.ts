@@ -32,6 +32,7 @@ export class Leases {
       // Left alone if possible: whoever advanced a sequence there last may ask for currval().
       const isQuiet = connection.sequenceLease !== connection.lease;
       // What only the process knows (what a function in C remembers, its caches) is there for whoever left it.
+      // All in all no more than MOST_SUITABLE, which ends the search.
       const place = connection.lessee === lessee ? 10 : isLeft(connection) ? 2 : 0;
       return 1 + place + (connection.settings === settings ? 4 : 0) + (isQuiet ? 1 : 0);
     });

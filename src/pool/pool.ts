@@ -134,7 +134,10 @@ export class Pool<K, M extends PoolMember<K>> {
     this.#limits = limits;
   }
 
-  /** Lends the idle member of the kind that suits best, up to {@link MOST_SUITABLE}, of equals the one given back last; null when none suits. */
+  /**
+   * Lends the idle member of the kind that suits best, up to {@link MOST_SUITABLE}, of equals the one given back last; null
+   * when none suits.
+   */
   take(kind: K, suits: (member: M) => number): M | null {
     const idle = this.#idle;
     let found = -1;

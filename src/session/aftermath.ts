@@ -112,8 +112,8 @@ export class Aftermath {
       const outsideBlock = connection.status === TRANSACTION_STATUS.idle && this.#state.transaction === 'idle';
       if (outsideBlock) this.#unpin('unnamed setting');
     }
-    const mayLoad = work.facts.some(({ residue }) => residue.has('library'));
-    if (only !== null && outside && !mayLoad && this.#simple(only, connection, failed)) return;
+    const isPlain = only !== null && outside && work.facts[0]?.residue.has('library') !== true;
+    if (isPlain && this.#simple(only, connection, failed)) return;
     // A procedure may have committed before it failed.
     const undone = failed && outside && only !== null && work.facts[0]?.reason !== 'procedure or code block';
     if (work.said !== null && !undone) this.#custom.add(work.said);

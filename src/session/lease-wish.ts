@@ -8,12 +8,12 @@ import type { Work } from './work.ts';
  * TRANSACTION refuses to go on only where it is made).
  */
 export function wishFor(work: Work, settings: SettingsSet, primary: boolean): LeaseWish {
-  if (work.wantsNew || work.facts.some(({ residue }) => residue.has('library'))) return 'new';
-  if (!primary) return 'any';
-  let wish: LeaseWish = settings.entries.get('search_path')?.includes('pg_temp') === true ? 'no temporary schema' : 'any';
+  if (work.wantsNew) return 'new';
+  const looksThere = primary && settings.entries.get('search_path')?.includes('pg_temp') === true;
+  let wish: LeaseWish = looksThere ? 'no temporary schema' : 'any';
   for (const { residue, sessionState } of work.facts) {
-    if (residue.has('activity counters')) return 'new';
-    if (sessionState === 'temporary schema') wish = 'no temporary schema';
+    if (residue.has('library') || (primary && residue.has('activity counters'))) return 'new';
+    if (primary && sessionState === 'temporary schema') wish = 'no temporary schema';
   }
   return wish;
 }

@@ -35,7 +35,10 @@ export class FencePatience {
     this.#nextTryMs = nowMs + this.#pauseMs;
   }
 
-  /** A read has waited since `sinceMs`, until it was in time or its time was over. Of those that missed the same moment, one counts. */
+  /**
+   * A read has waited since `sinceMs`, until it was in time or its time was over. Of those that missed the same moment, one
+   * counts.
+   */
   ended(reached: boolean, sinceMs: number, nowMs: number): void {
     if (reached) {
       this.#success = this.#success < WORTHWHILE ? ANEW : this.#success + WEIGHT * (1 - this.#success);

@@ -30,8 +30,8 @@ const PROVEN_LIFE_MS = 1000;
 /**
  * Everything in one round trip. Role and position come from one CASE: a promotion in the middle can at worst pair
  * `standby` with its last replay position, which is true. Every role may call these functions; the streamed timeline is
- * null for those without pg_read_all_stats, and where nothing is streamed: then the control file says it, which takes longer. Prepared once per
- * connection, together with its first execution.
+ * null for those without pg_read_all_stats, and where nothing is streamed: then the control file says it, which takes longer.
+ * Prepared once per connection, together with its first execution.
  */
 const PROBE = {
   name: 'pgweir_probe',
