@@ -375,7 +375,7 @@ SELECT * FROM pg_ls_waldir()
 SELECT pg_blocking_pids(1)
 SELECT pg_notification_queue_usage()
 SELECT pg_reload_conf()
-COPY users TO '/tmp/pgweir-corpus-out'
+COPY users TO '/dev/null'
 COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'
 SELECT pg_promote(false) FROM users WHERE false
 EXPLAIN SELECT * FROM pg_locks
@@ -506,7 +506,7 @@ SELECT lo_put(4711, 0, 'x')
 SELECT lo_unlink(4711)
 SELECT lo_from_bytea(0, 'x')
 SELECT lo_import('/etc/hostname')
-SELECT lo_export(4711, '/tmp/pgweir-corpus-lo')
+SELECT lo_export(4711, '/dev/null')
 SELECT loread(0, 10)
 
 --@ write, row lock
