@@ -269,13 +269,28 @@ describe('a client that is gone at any moment', () => {
     expect(heard.filter(({ name }) => name === 'ErrorResponse')).toEqual([]);
   });
 
-  test('a client that closes its half while its login waits for a first connection like it is let go', async () => {
+  test.each([
     // Nobody has come with this before.
-    const options = { host: pgweir.host, port: pgweir.port, database: 'postgres', parameters: { geqo: 'off' } };
-    using client = await WireClient.open(options);
+    ['a first connection like it', { geqo: 'off' }],
+    ['a connection for replication', { replication: 'true' }],
+  ])('a client that closes its half while its login waits for %s is let go', async (_what, parameters) => {
+    using client = await WireClient.open({ host: pgweir.host, port: pgweir.port, database: 'postgres', parameters });
     client.send(client.startupMessage());
     client.end();
     await client.receiveUntilClosed();
+  });
+
+  test('a client that goes on after its request to cancel is not kept', async () => {
+    const socket = net.connect({ host: pgweir.host, port: pgweir.port, allowHalfOpen: true });
+    socket.write(Buffer.concat([clientMessage('CancelRequest', 1, Buffer.alloc(4)), clientMessage('Query', 'SELECT 1')]));
+    // It never closes its half, so it hears by a reset that the other end is gone.
+    const writing = setInterval(() => socket.write('x'), 50);
+    try {
+      await expect(once(socket, 'close')).rejects.toThrow(/ECONNRESET|EPIPE/);
+    } finally {
+      clearInterval(writing);
+      socket.destroy();
+    }
   });
 
   test('a client that closes its half in the middle of a message, of a batch or of a COPY is let go', async () => {
