@@ -272,6 +272,7 @@ export class Aftermath {
       if (risk === 'settings') this.#askAllSettings = true;
       else if (risk === 'activity counters') this.#watchCounters();
       else if (risk === 'unknown') {
+        this.#state.hasRunUnknown = true;
         this.#askAllSettings = true;
         this.#askResidue = true;
       } else if (risk === 'process state') this.#pin('process state');

@@ -11,7 +11,7 @@ import { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
 import { endsOrBegins, expectTransaction, isRead, mayEndTransaction } from './expectation.ts';
-import { wishFor } from './lease-wish.ts';
+import { leavesHomeFor, wishFor } from './lease-wish.ts';
 import type { LiftedReads } from './lifted-reads.ts';
 import { mayRestoreElsewhere, resetsSetting, stateLostError } from './losses.ts';
 import { beginningOf, HAS_QUERIED, leaveReplica, mayStayOnReplica } from './optimism.ts';
@@ -319,6 +319,7 @@ export class Dispatcher {
 
   #toPrimary(work: Work, route: Route): void {
     work.route = route;
+    if (leavesHomeFor(work, this.#state)) this.#leaveHome();
     const { home } = this.#state;
     const { primary } = this.#topology.view();
     if (home !== null) {
@@ -327,6 +328,14 @@ export class Dispatcher {
     } else if (primary === null) this.#refuse(work, noPrimary());
     else if (work.facts.some(({ sessionState }) => sessionState === 'sequence value')) this.#whereSequencesAre(work, primary);
     else this.#lease(work, primary, true);
+  }
+
+  #leaveHome(): void {
+    const { home } = this.#state;
+    if (home === null) return;
+    this.#state.home = null;
+    // Not given back: where the pool is full, the new one takes its place.
+    this.#leases.discard(home);
   }
 
   /** Where the session advanced a sequence; if it never did, PostgreSQL is to say so in a process where nobody did. */

@@ -1,5 +1,6 @@
 import type { LeaseWish } from '../backend/lease.ts';
 import type { SettingsSet } from '../util/settings-set.ts';
+import type { SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
 /**
@@ -16,4 +17,13 @@ export function wishFor(work: Work, settings: SettingsSet, primary: boolean): Le
     if (primary && sessionState === 'temporary schema') wish = 'no temporary schema';
   }
   return wish;
+}
+
+/**
+ * Whether the session leaves the connection that it keeps without need (`pool.mode: session`) for the work's sake: that is to
+ * run in a process where nobody has loaded a library, and nothing is known that the session would miss from its own.
+ */
+export function leavesHomeFor(work: Work, { home, pinned, hasRunUnknown, lastSequence }: SessionState): boolean {
+  if (home === null || !(work.wantsNew || work.facts.some(({ residue }) => residue.has('library')))) return false;
+  return !pinned && !hasRunUnknown && !home.hasTemporarySchema && lastSequence?.connection !== home;
 }

@@ -73,6 +73,9 @@ export class SessionState {
   /** As whom it takes leases. */
   readonly lessee: Lessee = { gone: false };
 
+  /** Something has run of which the process may remember what nobody can ask for: a procedure, a volatile function. */
+  hasRunUnknown = false;
+
   /** Where the session last advanced a sequence, in which lease: `currval` is answered there, or nowhere. */
   lastSequence: { readonly connection: BackendConnection; readonly lease: number } | null = null;
 

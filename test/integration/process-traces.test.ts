@@ -12,7 +12,7 @@ let pgweir: Pgweir;
 
 beforeAll(async () => {
   cluster = await startCluster({ replicas: 1, settings: { max_prepared_transactions: '2' } });
-  await cluster.primary.query('CREATE TABLE looked_at (n int)');
+  await cluster.primary.query('CREATE TABLE looked_at (n int); CREATE SEQUENCE turns');
   await cluster.primary.query('CREATE EXTENSION pg_trgm');
   await cluster.primary.query("CREATE FUNCTION quiet() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END'");
   await cluster.waitForReplay();
@@ -198,4 +198,43 @@ test('a session finds the process again that it had last, and others take one th
   expect(await processOf(newcomer)).toBe(processes[1]);
   for (const index of [0, 2]) expect(await processOf(clients[index] as pg.Client)).toBe(processes[index]);
   for (const client of [newcomer, clients[0], clients[2]]) await client?.end();
+});
+
+test('a setting is set in another process in session mode, unless the session may have left something in its own', async () => {
+  await using own = await startPgweir(cluster, 'pool: { mode: session, max_per_backend: 1 }');
+  const text = "SET plpgsql.no_such_setting = 'x'";
+  const processOf = async (client: pg.Client) => {
+    await client.query('BEGIN READ WRITE');
+    const process = await first(client, 'SELECT pg_backend_pid()');
+    await client.query('COMMIT');
+    return process;
+  };
+  const load = async () => {
+    const other = await connectPg(own.port);
+    await other.query('DO $$ BEGIN PERFORM 1; END $$');
+    await other.end();
+  };
+  await load();
+  const client = await connectPg(own.port);
+  await client.query("SET work_mem = '7MB'");
+  const process = await processOf(client);
+  await client.query(text);
+  expect(await processOf(client)).not.toBe(process);
+  expect(await first(client, 'SHOW plpgsql.no_such_setting')).toBe('x');
+  expect(await first(client, 'SHOW work_mem')).toBe('7MB');
+  await client.end();
+  for (const before of [
+    "SELECT nextval('turns')",
+    'CREATE TEMP TABLE mine (); DROP TABLE mine',
+    'DO $$ BEGIN PERFORM 1; END $$',
+  ]) {
+    await load();
+    const keeper = await connectPg(own.port);
+    await keeper.query(before);
+    const kept = await processOf(keeper);
+    await expect(keeper.query(text)).rejects.toMatchObject({ code: '42602' });
+    expect(await processOf(keeper)).toBe(kept);
+    await keeper.end();
+  }
+  await expectWholePools(own, cluster);
 });

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 
-const PARSER = new URL('../../../src/sql/parser.ts', import.meta.url).href;
+const PARSER = new URL('../../src/sql/parser.ts', import.meta.url).href;
 
 /** Of the kinds that clients send most. */
 const STATEMENTS = [
