@@ -272,7 +272,6 @@ export class Aftermath {
       if (risk === 'settings') this.#askAllSettings = true;
       else if (risk === 'activity counters') this.#watchCounters();
       else if (risk === 'unknown') {
-        this.#state.hasRunUnknown = true;
         this.#askAllSettings = true;
         this.#askResidue = true;
       } else if (risk === 'process state') this.#pin('process state');
@@ -282,6 +281,7 @@ export class Aftermath {
         this.#askAllSettings = true;
       } else if (risk !== 'sequence value') this.#askResidue = true;
       if (risk === 'advisory lock') this.#mayHoldLock = true;
+      if (risk === 'unknown' || risk === 'temporary object') this.#state.hasLeftTraces = true;
     }
     for (const name of facts.settings) this.#touch(name);
     if (this.#state.pinned && (facts.changesCatalog || facts.reason === 'session control')) this.#askResidue = true;

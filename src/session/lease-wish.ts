@@ -23,7 +23,7 @@ export function wishFor(work: Work, settings: SettingsSet, primary: boolean): Le
  * Whether the session leaves the connection that it keeps without need (`pool.mode: session`) for the work's sake: that is to
  * run in a process where nobody has loaded a library, and nothing is known that the session would miss from its own.
  */
-export function leavesHomeFor(work: Work, { home, pinned, hasRunUnknown, lastSequence }: SessionState): boolean {
+export function leavesHomeFor(work: Work, { home, pinned, hasLeftTraces, lastSequence }: SessionState): boolean {
   if (home === null || !(work.wantsNew || work.facts.some(({ residue }) => residue.has('library')))) return false;
-  return !pinned && !hasRunUnknown && !home.hasTemporarySchema && lastSequence?.connection !== home;
+  return !pinned && !hasLeftTraces && lastSequence?.connection !== home;
 }

@@ -73,8 +73,8 @@ export class SessionState {
   /** As whom it takes leases. */
   readonly lessee: Lessee = { gone: false };
 
-  /** Something has run of which the process may remember what nobody can ask for: a procedure, a volatile function. */
-  hasRunUnknown = false;
+  /** Something has run that its process may remember for good: code that we do not know, or what made a temporary schema. */
+  hasLeftTraces = false;
 
   /** Where the session last advanced a sequence, in which lease: `currval` is answered there, or nowhere. */
   lastSequence: { readonly connection: BackendConnection; readonly lease: number } | null = null;

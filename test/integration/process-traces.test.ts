@@ -211,6 +211,7 @@ test('a setting is set in another process in session mode, unless the session ma
   };
   const load = async () => {
     const other = await connectPg(own.port);
+    await other.query('CREATE TEMP TABLE theirs (); DROP TABLE theirs');
     await other.query('DO $$ BEGIN PERFORM 1; END $$');
     await other.end();
   };
