@@ -4,14 +4,16 @@ import type { SettingsSet } from '../util/settings-set.ts';
 /**
  * The vocabulary of the ledger (`ledger.ts`): what is owed on a backend connection, and who gets it.
  *
- * Work reaches a connection as *segments*. Each ends in exactly one ReadyForQuery. Its replies are
+ * Work reaches a connection as *segments*. Each but the unsynced ends in exactly one ReadyForQuery. Its replies are
  *   - forwarded: to the client, as they came;
  *   - swallowed: our own `BEGIN`, settings and clean-up, whose success nobody needs to see;
  *   - captured: our own questions, whose rows are collected;
  *   - refused: to be forwarded, until an error of ours took the place of the rest, of which only ReadyForQuery is forwarded.
  * Segments that belong together (a preamble and the statement behind it) share a *guard*: when a guarded swallowed segment
  * fails, the segments behind it with the same guard are discarded too, and the guard holds the error for the client. The
- * server must be made to refuse those by itself, because they are already on their way; `settings-prelude.ts` says how.
+ * server must be made to refuse those by itself, because they are already on their way. So what they depend on is sent without
+ * a Sync: such an *unsynced* segment draws no ReadyForQuery and ends with its last reply or with an error, behind which the
+ * server passes over everything, and the connection is to be closed.
  *
  * Replies may be swallowed for: a preamble (BEGIN, SET LOCAL), settings, Parse and Close of statements that the client
  * prepared elsewhere, cleaning (ROLLBACK, DISCARD ALL), the round trip after a cancel, and reads that are run again.
@@ -22,6 +24,8 @@ export type SegmentMode = 'forward' | 'swallow' | 'capture' | 'refused';
 export class Guard {
   /** The ErrorResponse of a swallowed segment, whole, or null while all is well. */
   failure: Buffer | null = null;
+  /** What failed was said by the client, who has been told that it went well. */
+  isClients = false;
 }
 
 /** Receives what a segment yields. All calls are synchronous, in the order of the wire; slices are borrowed. */
@@ -35,7 +39,7 @@ export interface SegmentSink {
   error(segment: Segment, slice: Buffer, start: number, end: number): void;
   /** The backend asks for CopyData (CopyInResponse), before that message is forwarded. */
   copyIn(segment: Segment): void;
-  /** The segment is complete; `status` is the transaction status byte (I, T, E). */
+  /** The segment is complete; `status` is the transaction status byte (I, T, E) that was heard last. */
   ready(segment: Segment, status: number): void;
   /** A ParameterStatus inside a forwarded segment. Returns whether the client should see it, or what it is to see instead. */
   parameter(segment: Segment, name: string, value: string): boolean | Buffer;
@@ -49,12 +53,16 @@ export class Segment {
   readonly guard: Guard | null;
   /** Null for segments without extended-protocol messages: nothing needs to be told apart inside them. */
   readonly script: ReplyScript | null;
-  /** Its ReadyForQuery has come. */
+  /** A Sync, or what stands for it, is among its messages. */
+  synced = true;
+  /** Its ReadyForQuery has come or, of an unsynced one, its last reply. */
   complete = false;
   /** An ErrorResponse was seen. */
   failed = false;
   /** The rest is not forwarded: the sink withheld an error, or the guard failed before this segment began. */
   discarding = false;
+  /** Swallowed: it is what the client said. */
+  isClients = false;
   /** The client did not ask for its ReadyForQuery, and does not get it. */
   hidesReady = false;
   /** Pieces of the DataRows of a captured segment, copied. Limited by the ledger. */

@@ -191,6 +191,7 @@ export class Ledger {
         this.#passing = forwarded;
         if (forwarded) this.#extendSlab(buffer, start, end);
         if (script.current()?.action === 'emit') this.#emitDue(segment);
+        if (!segment.synced && script.finished) this.#proceed(segment);
         return;
       }
     } else if (segment.mode === 'capture' && type === BACKEND.dataRow) this.#capture(segment, buffer, start, end);
@@ -299,6 +300,7 @@ export class Ledger {
     segment.failed = true;
     this.#errorIn(segment, buffer, start, end);
     settle(segment);
+    if (!segment.synced && segment.guard?.failure != null) this.#proceed(segment);
   }
 
   #errorIn(segment: Segment, buffer: Buffer, start: number, end: number): void {
@@ -323,7 +325,12 @@ export class Ledger {
       return;
     }
     const guard = segment.guard;
-    if (guard !== null && guard.failure === null) guard.failure = Buffer.from(buffer.subarray(start, end));
+    if (guard === null || guard.failure !== null) return;
+    if (isFatal(buffer, start, end)) this.#owner.farewell(buffer, start, end);
+    else {
+      guard.failure = Buffer.from(buffer.subarray(start, end));
+      guard.isClients = segment.isClients;
+    }
   }
 
   #complete(segment: Segment | null, buffer: Buffer, start: number, end: number, forwarded: boolean): void {
@@ -342,11 +349,16 @@ export class Ledger {
       if (!segment.hidesReady) this.#extendSlab(buffer, start, end);
       this.#flushSlab(true);
     } else this.#slab = null;
+    this.#proceed(segment);
+  }
+
+  /** The segment is complete. */
+  #proceed(segment: Segment): void {
     segment.complete = true;
     this.#served++;
     const next = this.#queue.length === 0 ? null : (this.#queue.shift() ?? null);
     this.#head = next;
-    segment.sink.ready(segment, status);
+    segment.sink.ready(segment, this.#status);
     if (next !== null && next === this.#head) this.#begin(next);
   }
 

@@ -1,18 +1,19 @@
 import type { SettingsSet } from '../util/settings-set.ts';
 
 /**
- * Brings a connection's settings from one set to another, as one simple query to be swallowed ahead of a statement that is
- * already behind it in the same write.
+ * Brings a connection's settings from one set to another: statements to be swallowed, one after the other, ahead of a work
+ * that is already behind them in the same write. A COMMIT is to follow them.
  *
- * That statement must not run if this fails (a role that was dropped, a value that this node refuses): it would run under
- * another role or search_path. So the query opens a transaction block first. If a SET in it fails, the rest is skipped and
- * the connection is left in the failed block, where PostgreSQL itself refuses everything behind it with 25P02, except what
- * ends the block: statements that begin with COMMIT or ROLLBACK must not be sent in the same write.
+ * That work must not run if one of them fails (a role that was dropped, a value that this node refuses, a cancel request): it
+ * would run under another role or search_path. So they are sent without a Sync (`encodeUnsynced`). The COMMIT is a Query: at
+ * its ReadyForQuery PostgreSQL reports what has changed, which is nothing that the client is to hear behind its own work. If
+ * it is that which is cancelled, the connection is left in a failed transaction block, where PostgreSQL refuses everything
+ * with 25P02, except what ends the block: works that may do that must not be sent in the same write.
  *
  * READ COMMITTED is spelled out because a standby refuses to take a snapshot under `default_transaction_isolation =
  * serializable`.
  */
-export function settingsPrelude(from: SettingsSet, to: SettingsSet): string {
+export function settingsPrelude(from: SettingsSet, to: SettingsSet): string[] {
   const reset: string[] = [];
   const set: string[] = [];
   for (const name of from.entries.keys()) {
@@ -24,26 +25,27 @@ export function settingsPrelude(from: SettingsSet, to: SettingsSet): string {
     if (name === 'client_encoding') set.unshift(assignment);
     else set.push(assignment);
   }
-  return `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;${identityBefore(from)}${[...reset, ...set]
-    .map((statement) => `${statement};`)
-    .join('')}${identityAfter(to)}COMMIT`;
+  const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY';
+  return [begin, ...identityBefore(from), ...reset, ...set, ...identityAfter(to)];
 }
 
 /** Who the session acts as. Everything else is changed as the user that logged in, then these are put on, in this order. */
 const IDENTITY: ReadonlySet<string> = new Set(['session_authorization', 'role']);
 
-function identityBefore(from: SettingsSet): string {
-  const role = from.entries.has('role') ? 'RESET ROLE;' : '';
-  const user = from.entries.has('session_authorization') ? 'RESET SESSION AUTHORIZATION;' : '';
-  return role + user;
+function identityBefore(from: SettingsSet): string[] {
+  const statements: string[] = [];
+  if (from.entries.has('role')) statements.push('RESET ROLE');
+  if (from.entries.has('session_authorization')) statements.push('RESET SESSION AUTHORIZATION');
+  return statements;
 }
 
-function identityAfter(to: SettingsSet): string {
+function identityAfter(to: SettingsSet): string[] {
+  const statements: string[] = [];
   const user = to.entries.get('session_authorization');
   const role = to.entries.get('role');
-  return `${user === undefined ? '' : `SET SESSION AUTHORIZATION ${quoteLiteral(user)};`}${
-    role === undefined ? '' : `SELECT pg_catalog.set_config('role', ${quoteLiteral(role)}, false);`
-  }`;
+  if (user !== undefined) statements.push(`SET SESSION AUTHORIZATION ${quoteLiteral(user)}`);
+  if (role !== undefined) statements.push(`SELECT pg_catalog.set_config('role', ${quoteLiteral(role)}, false)`);
+  return statements;
 }
 
 /**

@@ -89,6 +89,14 @@ export function encodeExecute(portal: string, maxRows = 0): Buffer {
   return message;
 }
 
+/**
+ * Runs one statement without parameters, as the unnamed one, with no Sync behind it: if it fails, PostgreSQL passes over all
+ * that follows up to a Sync, Query messages included. Source: ignore_till_sync in src/backend/tcop/postgres.c.
+ */
+export function encodeUnsynced(text: string): Buffer {
+  return Buffer.concat([encodeParse('', text), BIND_AND_EXECUTE]);
+}
+
 /** First message of a SASL exchange; `data` null when the mechanism lets the server speak first. */
 export function encodeSaslInitialResponse(mechanism: string, data: Buffer | null): Buffer {
   const message = allocateMessage(FRONTEND.password, mechanism.length + 1 + 4 + (data?.length ?? 0));
@@ -119,3 +127,5 @@ function targetMessage(type: number, target: Target, name: string): Buffer {
 
 const HEADER_BYTES = 5;
 const RUN_AND_SYNC = Buffer.concat([encodeDescribe('portal', ''), encodeExecute(''), SYNC]);
+
+const BIND_AND_EXECUTE = Buffer.concat([encodeBind('', ''), encodeExecute('')]);

@@ -34,6 +34,8 @@ export class Aftermath {
   #askAllSettings = false;
   /** Questions under way. */
   #open = 0;
+  /** Questions in a row that were refused. */
+  #refused = 0;
   /** A statement took a lock that outlives its transaction. */
   #mayHoldLock = false;
   /** A setting may have been reset to what the connection began with. */
@@ -144,15 +146,23 @@ export class Aftermath {
     const names = [...this.#touched];
     const residue = this.#askResidue;
     const mayBeReset = this.#mayBeReset;
+    const mayHoldLock = this.#mayHoldLock;
     this.#mayBeReset = false;
     this.#touched.clear();
     this.#askAllSettings = false;
     this.#askResidue = false;
     this.#mayHoldLock = false;
     this.#open = (names.length > 0 ? 1 : 0) + (all ? 1 : 0) + (residue ? 1 : 0);
-    const answered = (read: (answer: Answer) => boolean) => (answer: Answer, status: number) => {
+    // A question may be cancelled like any statement, by its client's statement_timeout, say.
+    const answered = (read: (answer: Answer) => boolean, askAgain: () => void) => (answer: Answer, status: number) => {
       if (status === 0) return;
-      if (!read(answer)) this.#pin('state unknown');
+      if (answer === null && this.#refused < MAX_REFUSED) {
+        this.#refused++;
+        askAgain();
+      } else {
+        this.#refused = 0;
+        if (!read(answer)) this.#pin('state unknown');
+      }
       if (--this.#open === 0) done();
     };
     if (all) {
@@ -160,21 +170,39 @@ export class Aftermath {
       Question.ask(
         connection,
         changedSettingsQuery(inquiry.candidates),
-        answered((answer) => this.#readAll(answer, connection, inquiry)),
+        answered(
+          (answer) => this.#readAll(answer, connection, inquiry),
+          () => {
+            this.#askAllSettings = true;
+            this.#custom.putBack(inquiry);
+          },
+        ),
       );
     }
     if (names.length > 0) {
       Question.ask(
         connection,
         currentSettingsQuery(names),
-        answered((answer) => this.#readNamed(names, answer, connection, mayBeReset)),
+        answered(
+          (answer) => this.#readNamed(names, answer, connection, mayBeReset),
+          () => {
+            this.touch(names);
+            this.#mayBeReset ||= mayBeReset;
+          },
+        ),
       );
     }
     if (residue)
       Question.ask(
         connection,
         RESIDUE_QUERY,
-        answered((answer) => this.#readResidue(answer, connection)),
+        answered(
+          (answer) => this.#readResidue(answer, connection),
+          () => {
+            this.#askResidue = true;
+            this.#mayHoldLock ||= mayHoldLock;
+          },
+        ),
       );
   }
 
@@ -429,6 +457,9 @@ export class Aftermath {
     this.#pin('activity counters');
   }
 }
+
+/** A question is asked this often again before what it is about counts as unknown. Ours. */
+const MAX_REFUSED = 3;
 
 /** No question tells whether they are still there. */
 const NOT_ASKED_FOR: ReadonlySet<PinReason> = new Set([

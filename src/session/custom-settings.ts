@@ -53,7 +53,7 @@ function saidBy(work: Work): Said {
  */
 export class CustomSettings {
   /** By text; of those beyond a bound, together under ''. */
-  readonly #said = new Map<string, SettingMentions>();
+  #said = new Map<string, SettingMentions>();
 
   /** What has run. */
   add({ texts, values }: Said): void {
@@ -70,16 +70,23 @@ export class CustomSettings {
 
   /** What to ask for, and how to judge the answer, given the `code` of the database. What was said is forgotten. */
   take(code: SettingCode): Inquiry {
+    const said = this.#said;
+    this.#said = new Map();
     const makers: Maker[] = [];
     const candidates = new Set<string>();
-    for (const said of this.#said.values()) {
-      const named = namedBy(said, code);
+    for (const mentions of said.values()) {
+      const named = namedBy(mentions, code);
       for (const name of named) candidates.add(name);
-      if (mayMakeNames(said, code)) makers.push({ named, words: said.words });
+      if (mayMakeNames(mentions, code)) makers.push({ named, words: mentions.words });
     }
-    this.#said.clear();
     for (const name of code.names) candidates.add(name);
-    return { candidates: candidates.size <= MAX_NAMES ? candidates : new Set([...candidates].slice(0, MAX_NAMES)), makers };
+    const bounded = candidates.size <= MAX_NAMES ? candidates : new Set([...candidates].slice(0, MAX_NAMES));
+    return { candidates: bounded, makers, said };
+  }
+
+  /** The question was not answered. */
+  putBack({ said }: Inquiry): void {
+    for (const [text, mentions] of said) if (!this.#said.has(text)) this.#said.set(text, mentions);
   }
 
   #saidBy(text: string): SettingMentions {
@@ -125,4 +132,6 @@ export interface Inquiry {
   /** Names to ask for. */
   readonly candidates: ReadonlySet<string>;
   readonly makers: readonly Maker[];
+  /** What it was made of, by text. */
+  readonly said: ReadonlyMap<string, SettingMentions>;
 }

@@ -1,4 +1,4 @@
-import { encodeQuery } from '../protocol/frontend-encoders.ts';
+import { encodeUnsynced } from '../protocol/frontend-encoders.ts';
 import type { StatementFacts, TransactionModes } from '../sql/facts.ts';
 import { bearsOnPlans } from '../util/settings-set.ts';
 import { isTransactional } from './aftermath.ts';
@@ -20,7 +20,7 @@ export function deferredAnswer(
     if (statement.kind !== 'begin' || !isAscii(text)) return null;
     state.transaction = 'deferred';
     state.deferred = {
-      preamble: [encodeQuery(text)],
+      preamble: [encodeUnsynced(text)],
       modes: statement.modes,
       bearsOnPlans: false,
       settings: new Map(),
@@ -33,14 +33,14 @@ export function deferredAnswer(
   switch (statement.kind) {
     case 'set transaction':
       if (statement.snapshot) return null;
-      deferred.preamble.push(encodeQuery(text));
+      deferred.preamble.push(encodeUnsynced(text));
       deferred.modes = mergeModes(deferred.modes, statement.modes);
       return { tag: 'SET' };
     case 'set':
       if (statement.returnsRow || statement.value === null || !isBeyondDoubt(statement.name, statement.value)) return null;
       // Its ParameterStatus belongs here, and again where the setting ends.
       if (reported.has(statement.name)) return null;
-      deferred.preamble.push(encodeQuery(text));
+      deferred.preamble.push(encodeUnsynced(text));
       deferred.bearsOnPlans ||= bearsOnPlans(statement.name);
       if (!statement.local) deferred.settings.set(statement.name, statement.value);
       return { tag: 'SET' };
@@ -80,10 +80,7 @@ const TIMEOUTS: ReadonlySet<string> = new Set([
 /** Milliseconds or with a unit, well inside the range of an integer. Source: guc.c, parse_int. */
 const DURATION = /^(\d{1,6}(ms|s)?|\d{1,4}min|\d{1,2}h)$/;
 
-/**
- * Whether a text is valid in every encoding. If BEGIN failed for its encoding when it is sent at last, what is sent behind it
- * would run outside of a transaction.
- */
+/** Whether a text is valid in every encoding. If BEGIN failed for its encoding when it is sent at last, its client knows better. */
 export function isAscii(text: string): boolean {
   return ASCII.test(text);
 }

@@ -524,7 +524,7 @@ export class Dispatcher {
       this.#stall(work);
       return;
     } else if (state.transaction === 'open' || state.transaction === 'failed') settings = null;
-    else if (!work.complete || mayEndTransaction(work)) {
+    else if (!work.whole || work.borrowed !== null || mayEndTransaction(work)) {
       this.#settingsFirst(work, connection, settings);
       return;
     }
@@ -579,13 +579,14 @@ export class Dispatcher {
   }
 
   /**
-   * A work that may end a transaction block by itself, or of which not all is known, must not travel behind settings that
-   * may fail (see `settings-prelude.ts`): they are sent alone, and the work when they hold.
+   * A work that may end a transaction block by itself, of which not all is known, or before which others must be sent that end
+   * in a Sync, must not travel behind settings that may fail (see `settings-prelude.ts`): they are sent alone, and the work
+   * when they hold.
    */
   #settingsFirst(work: Work, connection: BackendConnection, settings: SettingsSet): void {
     this.#stall(work);
     this.#giveUp = () => undefined;
-    Question.ask(connection, settingsPrelude(connection.settings, settings), (answer, status) => {
+    Question.ask(connection, [...settingsPrelude(connection.settings, settings), 'COMMIT'].join(';'), (answer, status) => {
       if (answer !== null) connection.settings = settings;
       // Otherwise its client has cancelled it meanwhile.
       const isWanted = this.#stalled === work;

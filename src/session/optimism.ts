@@ -1,6 +1,6 @@
 import { FRONTEND } from '../protocol/codes.ts';
 import { decodeBindNames, decodeExecute } from '../protocol/frontend-decoders.ts';
-import { encodeQuery } from '../protocol/frontend-encoders.ts';
+import { encodeQuery, encodeUnsynced } from '../protocol/frontend-encoders.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Facts, StatementFacts } from '../sql/facts.ts';
 import { isAscii } from './deferral.ts';
@@ -22,7 +22,7 @@ export const ISOLATION_CHECK = encodeQuery(
 );
 
 /** What a transaction may do only before its first query (SET TRANSACTION) it may not do after it has moved, either. */
-export const HAS_QUERIED = encodeQuery('SELECT 1');
+export const HAS_QUERIED = encodeUnsynced('SELECT 1');
 
 /** Whether a transaction may begin on a replica with this work. */
 export function mayBeginOnReplica(work: Work): boolean {
@@ -67,7 +67,7 @@ function ownBegin(work: Work): DeferredTransaction | null {
   const first = statements?.length === 1 ? statements[0] : undefined;
   const text = work.messages.find(({ statement }) => statement !== null)?.statement?.text;
   if (first?.kind !== 'begin' || text === undefined || !isAscii(text)) return null;
-  return { preamble: [encodeQuery(text)], modes: first.modes, bearsOnPlans: false, settings: new Map(), failed: false };
+  return { preamble: [encodeUnsynced(text)], modes: first.modes, bearsOnPlans: false, settings: new Map(), failed: false };
 }
 
 /** A COMMIT or ROLLBACK with nothing behind it. */

@@ -1,16 +1,18 @@
 import { decodeErrorFields, type ReportableError } from '../protocol/error-response.ts';
+import { assert } from '../util/assert.ts';
 import type { Clock } from '../util/clock.ts';
 import type { OperationalError } from '../util/errors.ts';
 import type { Measures } from '../util/measures.ts';
 import type { Aftermath } from './aftermath.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { isRead } from './expectation.ts';
 import { connectionLostError, endsTransaction, lossOf, mayRestoreElsewhere, reportable } from './losses.ts';
 import type { Names } from './names.ts';
 import { leaveReplica } from './optimism.ts';
 import type { Outbox } from './outbox.ts';
 import type { OwnSettings } from './own-settings.ts';
 import type { LeasePort, StatementPort } from './ports.ts';
-import { FAILED_LIFTED, MAX_ATTEMPTS, REFUSED_BY_STANDBY, STALE_PLAN } from './replies.ts';
+import { FAILED_LIFTED, MAX_ATTEMPTS, QUERY_CANCELED, REFUSED_BY_STANDBY, STALE_PLAN } from './replies.ts';
 import type { SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -117,21 +119,24 @@ export class Recovery {
     this.#putInFront();
   }
 
-  /** What was to go ahead of the work failed, and with it the work; its connection is not to be used again. */
-  preludeFailed(work: Work, error: Buffer, onReplica: boolean): void {
+  /** What was to go ahead of the work failed. `refused`: so that the work cannot run. Nobody has its connection any more. */
+  preludeFailed(work: Work, refused: boolean, onReplica: boolean): void {
     const { state, names, measures, outbox } = this.#parts;
-    if (mayRestoreElsewhere(work, onReplica && state.mode === 'split')) {
+    const { begins } = work;
+    const error = work.guard?.failure ?? null;
+    assert(error !== null, 'a preamble failed without an error');
+    state.optimistic = null;
+    state.expectsTransaction = false;
+    const isHarmless = refused || isRead(work);
+    if (isHarmless && isForAnother(work, error) && mayRestoreElsewhere(work, onReplica && state.mode === 'split')) {
       measures.retries.inc('settings');
       this.#runAgain(work);
-      state.optimistic = null;
-      state.deferred = work.begins;
-      state.transaction = work.begins === null ? 'idle' : 'deferred';
-      state.expectsTransaction = false;
+      state.deferred = begins;
+      state.transaction = begins === null ? 'idle' : 'deferred';
     } else {
-      state.transaction = work.begins === null ? 'idle' : 'failed';
-      state.expectsTransaction = false;
-      names.takeBack(work);
-      outbox.error(work, error);
+      state.transaction = begins === null ? 'idle' : 'failed';
+      names.takeBackAll(work);
+      outbox.error(work, isHarmless ? error : lossOf(work, false, undefined));
     }
     this.#putInFront();
   }
@@ -204,4 +209,13 @@ export class Recovery {
     if (behind !== null) this.#comeBack.push({ work: behind, error: null });
     this.#due.unshift(...this.#comeBack.splice(0));
   }
+}
+
+/**
+ * Whether another connection is to be tried where what went ahead of the work has failed: not for what the client said itself
+ * or cancelled, and not without all that the client has sent.
+ */
+function isForAnother(work: Work, error: Buffer): boolean {
+  if (work.guard?.isClients === true || !work.whole) return false;
+  return decodeErrorFields(error, 0, error.length).sqlstate !== QUERY_CANCELED;
 }

@@ -1,5 +1,6 @@
-import { encodeQuery } from '../protocol/frontend-encoders.ts';
+import { encodeUnsynced } from '../protocol/frontend-encoders.ts';
 import type { StatementFacts, TransactionModes } from '../sql/facts.ts';
+import { statementEnd } from '../sql/statement-ends.ts';
 import type { DeferredTransaction, SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -16,7 +17,7 @@ export interface Begun {
   readonly modes: TransactionModes | null;
   /** It has them from the one before, which was ended AND CHAIN: then it keeps them also when it fails. */
   readonly chained: boolean;
-  /** All that was said in it, as Query messages, while it has not had its first query; null when it has. */
+  /** All that was said in it, each statement as it was said (`encodeUnsynced`), while it has not had its first query; null when it has. */
   readonly texts: readonly Buffer[] | null;
 }
 
@@ -40,10 +41,21 @@ export function begunBehind(before: Begun | null, work: Work, failed: boolean, i
     }
   }
   if (!work.ran) return { modes, chained, texts };
-  const ranEach = work.kind === 'query' || (work.kind === 'batch' && work.executes === work.texts().size);
-  const isRepeatable = texts !== null && !failed && ranEach && statements.every(({ kind }) => CONTROL.has(kind));
-  texts = isRepeatable && texts !== null ? [...texts, ...[...work.texts()].map((text) => encodeQuery(text))] : null;
+  const said = saidIn(work, statements.length);
+  const isRepeatable = !failed && statements.every(({ kind }) => CONTROL.has(kind));
+  texts = isRepeatable && texts !== null && said !== null ? [...texts, ...said.map(encodeUnsynced)] : null;
   return { modes, chained, texts };
+}
+
+/** The texts of the statements that the work has run, one by one; null where they cannot be told apart. */
+function saidIn(work: Work, count: number): readonly string[] | null {
+  if (work.kind === 'batch') return work.executes === work.texts().size ? [...work.texts()] : null;
+  // Where a string with a backslash ends is a matter of standard_conforming_strings.
+  if (work.kind === 'call' || (count > 1 && work.text.includes('\\'))) return null;
+  const ends = Array.from({ length: count }, (_, index) =>
+    index === count - 1 ? work.text.length : statementEnd(work.text, index + 1),
+  );
+  return ends.includes(-1) ? null : ends.map((end, index) => work.text.slice(ends[index - 1] ?? 0, end));
 }
 
 const NEW: Begun = { modes: {}, chained: false, texts: [] };
@@ -65,7 +77,7 @@ export function relocated({ begun, transaction }: SessionState, work: Work): Def
   return anew(chained ? [beginWith(modes), CHAIN] : [beginWith(modes)], true);
 }
 
-const CHAIN = encodeQuery('COMMIT AND CHAIN');
+const CHAIN = encodeUnsynced('COMMIT AND CHAIN');
 
 /** Whether a replica would refuse what PostgreSQL allows in a read-only transaction, or may. */
 export function needsPrimary(work: Work): boolean {
@@ -103,5 +115,5 @@ function beginWith({ isolation, readOnly, deferrable }: TransactionModes): Buffe
     readOnly === undefined ? '' : `READ ${readOnly ? 'ONLY' : 'WRITE'}`,
     deferrable === undefined ? '' : `${deferrable ? '' : 'NOT '}DEFERRABLE`,
   ];
-  return encodeQuery(`BEGIN ${modes.filter((mode) => mode !== '').join(', ')}`);
+  return encodeUnsynced(`BEGIN ${modes.filter((mode) => mode !== '').join(', ')}`);
 }

@@ -15,8 +15,8 @@ export interface RepliesOwner {
   workDone(work: Work, status: number, failed: boolean): void;
   /** The work failed in a way that allows another attempt; nothing of it reached the client. */
   workAgain(work: Work): void;
-  /** What was to go ahead of the work failed, so the work was refused by the server: `error` says why. */
-  preludeFailed(work: Work, error: Buffer): void;
+  /** What was to go ahead of the work failed, as its guard says. `refused`: and so the work cannot run. */
+  preludeFailed(work: Work, refused: boolean): void;
   /** Something of ours is complete; it may have been the last that was owed. */
   swallowed(): void;
   /** The backend asks for CopyData. */
@@ -123,13 +123,12 @@ export class Replies implements SegmentSink {
   ready(segment: Segment, status: number): void {
     const work = segment.work as Work;
     if (segment.mode !== 'forward') {
-      this.#owner.swallowed();
+      if (segment.guard === null || segment.guard.failure === null) this.#owner.swallowed();
+      else this.#owner.preludeFailed(work, !segment.synced || status === TRANSACTION_STATUS.failed);
       return;
     }
     this.#state.works.shift();
-    const failure = segment.guard?.failure ?? null;
-    if (failure !== null) this.#owner.preludeFailed(work, failure);
-    else if (work.again) this.#owner.workAgain(work);
+    if (work.again) this.#owner.workAgain(work);
     else this.#owner.workDone(work, status, segment.failed);
   }
 
@@ -198,7 +197,8 @@ function liftedCause(work: Work, sqlstate: string | undefined): string | null {
   return work.lifted !== null && sqlstate !== QUERY_CANCELED ? FAILED_LIFTED : null;
 }
 
-const QUERY_CANCELED = '57014';
+/** query_canceled: by the client, an administrator, or statement_timeout. */
+export const QUERY_CANCELED = '57014';
 
 /** Cause of a retry: a read has failed as the prepared statement that was made of it. */
 export const FAILED_LIFTED = 'prepared read';

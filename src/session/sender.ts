@@ -12,7 +12,7 @@ import { STATEMENT_PREFIX } from '../backend/residue.ts';
 import { settingsPrelude } from '../backend/settings-prelude.ts';
 import { CLOSE_COMPLETE } from '../protocol/backend-encoders.ts';
 import { FRONTEND } from '../protocol/codes.ts';
-import { encodeClose, encodeParse, encodeQuery, FLUSH, SYNC } from '../protocol/frontend-encoders.ts';
+import { encodeClose, encodeParse, encodeQuery, encodeUnsynced, FLUSH, SYNC } from '../protocol/frontend-encoders.ts';
 import { encodeCloseStatement, encodeDescribeStatement, rewriteBind, rewriteParse } from '../protocol/rewrite.ts';
 import type { Facts } from '../sql/facts.ts';
 import { bearsOnPlans, type SettingsSet } from '../util/settings-set.ts';
@@ -71,19 +71,23 @@ export class Sender {
     connection.closeEvicted(this.sink);
     if (settings !== null) {
       work.guard = new Guard();
-      this.#swallowed(connection, work, encodeQuery(settingsPrelude(connection.settings, settings)));
+      this.#unsynced(connection, work, settingsPrelude(connection.settings, settings).map(encodeUnsynced), false);
+      this.#swallowed(connection, work, COMMIT);
       connection.settings = settings;
     }
+    // Each with a Sync of its own: not between the work and what it depends on.
+    if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
     if (work.beginsOnTrust) {
       work.guard ??= new Guard();
       this.#swallowed(connection, work, ISOLATION_CHECK);
     }
     if (work.begins !== null) {
       work.guard ??= new Guard();
-      for (const query of work.begins.preamble) this.#swallowed(connection, work, query);
+      this.#unsynced(connection, work, work.begins.preamble, true);
+      // What else it has set is reported by then, as the client has heard already.
+      if (work.begins.preamble.length > 1) this.#swallowed(connection, work, EMPTY);
       if (work.begins.failed) this.#swallowed(connection, work, FAILING, null);
     }
-    if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
     this.noteSettings(connection, work, 0);
     const isExtended = work.kind === 'batch' || work.lifted !== null;
     const segment = new Segment('forward', this.sink, work.guard, isExtended ? new ReplyScript() : null);
@@ -176,6 +180,19 @@ export class Sender {
       work.closeAfter ??= [];
       work.closeAfter.push(name);
     }
+  }
+
+  /** Statements on which what follows depends, each by `encodeUnsynced`. `isClients`: they are what the client said. */
+  #unsynced(connection: BackendConnection, work: Work, statements: readonly Buffer[], isClients: boolean): void {
+    const script = new ReplyScript();
+    for (let replies = 0; replies < REPLIES_OF_UNSYNCED * statements.length; replies++) script.append(droppedStep);
+    const segment = new Segment('swallow', this.sink, work.guard, script);
+    segment.work = work;
+    segment.synced = false;
+    segment.isClients = isClients;
+    connection.forgetUnnamed();
+    connection.push(segment);
+    for (const bytes of statements) connection.write(bytes, 0, bytes.length);
   }
 
   #swallowed(connection: BackendConnection, work: Work, bytes: Buffer, guard = work.guard): void {
@@ -369,6 +386,13 @@ function mayChangeMeaning({ begins, facts }: Work, from: number): boolean {
 
 /** There is no such statement: it fails, and PostgreSQL passes over everything up to the Sync. */
 const REFUSED = encodeDescribeStatement(Buffer.from(`${STATEMENT_PREFIX}none `, 'latin1'));
+
+/** ParseComplete, BindComplete, CommandComplete. */
+const REPLIES_OF_UNSYNCED = 3;
+
+const COMMIT = encodeQuery('COMMIT');
+
+const EMPTY = encodeQuery('');
 
 /** Fails in a transaction block without any other effect: there is no such savepoint. */
 const FAILING = encodeQuery('ROLLBACK TO pgweir_none');

@@ -5,6 +5,7 @@ import { encodeParameterStatus } from '../protocol/backend-encoders.ts';
 import { TRANSACTION_STATUS } from '../protocol/codes.ts';
 import { errorResponseFor, type ReportableError } from '../protocol/error-response.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
+import { assert } from '../util/assert.ts';
 import { OperationalError } from '../util/errors.ts';
 import { Aftermath } from './aftermath.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -424,7 +425,7 @@ export class Session implements ConnectionHolder, Sharer {
     return {
       workDone: (work, status, failed) => this.#done(work, status, failed),
       workAgain: (work) => this.#again(work),
-      preludeFailed: (work, error) => this.#preludeFailed(work, error),
+      preludeFailed: (work, refused) => this.#preludeFailed(work, refused),
       swallowed: () => this.#settling.proceed(),
       copyBegan: (work, segment) => this.#copyBegan(work, segment),
       batchBroken: (work, segment) => this.#batchBroken(work, segment),
@@ -576,10 +577,14 @@ export class Session implements ConnectionHolder, Sharer {
     this.#pump();
   }
 
-  #preludeFailed(work: Work, error: Buffer): void {
+  #preludeFailed(work: Work, refused: boolean): void {
     const state = this.#state;
     const connection = state.active;
     const wasPinned = state.pinned && connection === state.home;
+    // Nothing is sent behind such a work before it is answered.
+    assert(state.works.shift() === work, 'a work went ahead of one with a preamble');
+    if (state.open === work) state.open = null;
+    this.#intake.dropPieces();
     state.active = null;
     if (connection !== null) {
       if (connection === state.home) state.home = null;
@@ -589,7 +594,7 @@ export class Session implements ConnectionHolder, Sharer {
       this.fail(stateLostError(state.pins));
       return;
     }
-    this.#recovery.preludeFailed(work, error, !state.activeIsPrimary);
+    this.#recovery.preludeFailed(work, refused, !state.activeIsPrimary);
     this.#pump();
   }
 

@@ -31,7 +31,7 @@ export type ListenMode = 'split' | 'read-only';
 
 /** A transaction that the client began, and that its backend has not heard of. */
 export interface DeferredTransaction {
-  /** The Query messages to be run ahead of the first real statement: BEGIN, SET TRANSACTION, SET LOCAL, SET. */
+  /** What is to be run ahead of the first real statement, each by `encodeUnsynced`: BEGIN, SET TRANSACTION, SET LOCAL, SET. */
   readonly preamble: Buffer[];
   modes: TransactionModes;
   /** Something in it changes what statements may mean. */

@@ -184,6 +184,12 @@ export class Work {
     return !this.complete || this.endsInFlush;
   }
 
+  /** All of it has come, and is kept. */
+  get whole(): boolean {
+    const last = this.messages.at(-1);
+    return this.complete && last !== undefined && last.end - last.start === last.length;
+  }
+
   /** Whether any of its statements was run, rather than only prepared or described. Known when it is complete. */
   get ran(): boolean {
     return this.kind !== 'batch' || this.executes > 0;

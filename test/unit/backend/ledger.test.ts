@@ -130,6 +130,39 @@ describe('segments in a row', () => {
     expect(guard.failure).toEqual(error());
   });
 
+  describe('without a Sync', () => {
+    const unsynced = (...steps: readonly Step[]) => {
+      const scribe = new Scribe();
+      const ledger = new Ledger(scribe);
+      const script = new ReplyScript();
+      for (const step of steps) script.append(step);
+      const guard = new Guard();
+      const segment = new Segment('swallow', scribe, guard, script);
+      segment.synced = false;
+      segment.isClients = true;
+      ledger.push(segment);
+      ledger.push(new Segment('forward', scribe, guard, null));
+      return { scribe, ledger, guard };
+    };
+
+    test('end with their last reply', () => {
+      const { scribe, ledger } = unsynced(drop, drop, drop);
+      ledger.receive(Buffer.concat([parsed, bound]));
+      expect(scribe.all()).toEqual([]);
+      ledger.receive(Buffer.concat([row, done]));
+      expect(scribe.all()).toEqual(['ready swallow I']);
+      ledger.receive(Buffer.concat([row, done, ready('T')]));
+      expect(scribe.all()).toEqual(['ready swallow I', '> DataRow', '> CommandComplete', '> ReadyForQuery', 'ready forward T']);
+    });
+
+    test('end with an error, and say whose it is', () => {
+      const { scribe, ledger, guard } = unsynced(drop, drop, drop);
+      ledger.receive(Buffer.concat([parsed, error()]));
+      expect(scribe.all()).toEqual(['ready swallow I failed']);
+      expect([guard.failure, guard.isClients]).toEqual([error(), true]);
+    });
+  });
+
   test('may be entered while another is completed', () => {
     const { scribe, ledger } = bench();
     const later = new Segment('forward', scribe, null, null);
