@@ -10,6 +10,7 @@ import type { SettingsSet } from '../util/settings-set.ts';
 import { CustomSettings, type Inquiry, type Maker } from './custom-settings.ts';
 import { resetsAll } from './losses.ts';
 import type { LeasePort, StatementPort } from './ports.ts';
+import { advancesSequence, asksForSequence } from './sequence-values.ts';
 import type { PinReason, SessionState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -73,14 +74,14 @@ export class Aftermath {
 
   /** What the work means for currval() and lastval(), of which the leases remember whether clients ask for them. */
   noteSequence(work: Work, connection: BackendConnection, leases: LeasePort): void {
-    const advances = work.facts.some(mayAdvanceSequence);
+    const advances = advancesSequence(work);
     if (advances) {
       connection.sequenceLease = connection.lease;
       this.#state.lastSequence = { connection, lease: connection.lease };
     }
-    const asks = work.facts.some(({ sessionState }) => sessionState === 'sequence value');
-    // A default will ask for them without a word of the client.
-    if (work.facts.some(({ sessionState }) => sessionState === 'sequence default')) leases.noteSequenceValuesAsked();
+    const asks = asksForSequence(work);
+    // Or a default will, without a word of the client.
+    if (asks || work.facts.some(({ sessionState }) => sessionState === 'sequence default')) leases.noteSequenceValuesAsked();
     const areAsked = leases.sequenceValuesAsked && (advances || asks);
     if (areAsked && this.#state.lastSequence?.connection === connection) this.#pin('sequence value');
   }
@@ -471,12 +472,6 @@ const NOT_ASKED_FOR: ReadonlySet<PinReason> = new Set([
 
 /** Counts are in the views this long after, at the latest. Source: PGSTAT_MAX_INTERVAL, pgstat.c. */
 const COUNTERS_WATCHED_MS = 60_000;
-
-/** Also a default, a trigger or a function may. */
-function mayAdvanceSequence({ effect, reason, residue }: Facts): boolean {
-  if (effect === 'read') return false;
-  return reason === 'data modification' || residue.has('sequence value') || residue.has('unknown');
-}
 
 /** RESET ALL or DISCARD ALL. */
 function isLoneReset(work: Work): boolean {

@@ -19,6 +19,7 @@ import type { LeasePort, SharedPort, StatementPort, TopologyPort } from './ports
 import { needsPrimary, relocated } from './relocation.ts';
 import type { Router } from './router.ts';
 import { Sender } from './sender.ts';
+import { asksForSequence, meetsSequencesOfOthers } from './sequence-values.ts';
 import type { ShapeSpeeds } from './shape-speeds.ts';
 import type { SessionState } from './state.ts';
 import { isUnreachable, noPrimary, noReplica, noSequenceValue } from './unavailable.ts';
@@ -222,6 +223,10 @@ export class Dispatcher {
       this.#stall(work);
       return;
     }
+    if (last !== undefined && meetsSequencesOfOthers(work, active, state, this.#leases.sequenceValuesAsked)) {
+      this.#stall(work);
+      return;
+    }
     // Behind what may have to be run again only what may be, too.
     if (last !== undefined && state.works.some(({ lifted }) => lifted !== null) && this.#sharedCost(work) === null) {
       this.#stall(work);
@@ -248,7 +253,8 @@ export class Dispatcher {
       return;
     }
     // The lease is still held, for replies or for questions of ours, but the session is between transactions.
-    const route = this.#goesOnAt(active.backend, work);
+    const isAny = wishFor(work, state.settings, state.activeIsPrimary) === 'any';
+    const route = isAny ? this.#goesOnAt(active.backend, work) : null;
     if (route === null) {
       this.#stall(work);
       return;
@@ -326,7 +332,7 @@ export class Dispatcher {
       this.#activate(home, true);
       this.#send(work, home);
     } else if (primary === null) this.#refuse(work, noPrimary());
-    else if (work.facts.some(({ sessionState }) => sessionState === 'sequence value')) this.#whereSequencesAre(work, primary);
+    else if (asksForSequence(work)) this.#whereSequencesAre(work, primary);
     else this.#lease(work, primary, true);
   }
 
@@ -338,14 +344,12 @@ export class Dispatcher {
     this.#leases.discard(home);
   }
 
-  /** Where the session advanced a sequence; if it never did, PostgreSQL is to say so in a process where nobody did. */
+  /** Where the session advanced a sequence; if it never did, PostgreSQL is to say so. */
   #whereSequencesAre(work: Work, primary: number): void {
     this.#leases.noteSequenceValuesAsked();
     const { lastSequence } = this.#state;
-    if (lastSequence === null) {
-      work.wantsNew = true;
-      this.#lease(work, primary, true);
-    } else if (this.#leases.takeAgain(lastSequence.connection, lastSequence.lease)) {
+    if (lastSequence === null) this.#lease(work, primary, true);
+    else if (this.#leases.takeAgain(lastSequence.connection, lastSequence.lease)) {
       this.#activate(lastSequence.connection, true);
       this.#send(work, lastSequence.connection);
     } else this.#refuse(work, noSequenceValue());
@@ -540,7 +544,9 @@ export class Dispatcher {
     }
     const route = work.route;
     if (route !== null) this.#measures.routed.inc(route.target, route.reason);
-    const segment = this.#sender.begin(connection, work, settings);
+    const discards = meetsSequencesOfOthers(work, connection, state, this.#leases.sequenceValuesAsked);
+    const inTransaction = state.transaction === 'open' && work.begins === null;
+    const segment = this.#sender.begin(connection, work, settings, discards ? (inTransaction ? 'inside' : 'outside') : null);
     this.#segment = segment;
     state.works.push(work);
     state.open = work.complete ? null : work;

@@ -64,8 +64,14 @@ export class Sender {
   /**
    * Sends what must go ahead of the work, and opens its segment. Messages follow with `message`.
    * @param settings what the connection is to have, null to leave it as it is; only outside a transaction
+   * @param discardsSequences whether what the process remembers of sequences goes away, inside a transaction or outside
    */
-  begin(connection: BackendConnection, work: Work, settings: SettingsSet | null): Segment {
+  begin(
+    connection: BackendConnection,
+    work: Work,
+    settings: SettingsSet | null,
+    discardsSequences: 'inside' | 'outside' | null,
+  ): Segment {
     work.sent = true;
     work.attempts++;
     connection.closeEvicted(this.sink);
@@ -77,6 +83,13 @@ export class Sender {
     }
     // Each with a Sync of its own: not between the work and what it depends on.
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
+    // If it fails inside, so does the transaction.
+    if (discardsSequences === 'inside') this.#swallowed(connection, work, DISCARD_SEQUENCES, null);
+    else if (discardsSequences === 'outside') {
+      work.guard ??= new Guard();
+      this.#unsynced(connection, work, [DISCARD_SEQUENCES_UNSYNCED], false);
+      connection.sequenceLease = -1;
+    }
     if (work.beginsOnTrust) {
       work.guard ??= new Guard();
       this.#swallowed(connection, work, ISOLATION_CHECK);
@@ -391,6 +404,10 @@ const REFUSED = encodeDescribeStatement(Buffer.from(`${STATEMENT_PREFIX}none `, 
 const REPLIES_OF_UNSYNCED = 3;
 
 const COMMIT = encodeQuery('COMMIT');
+
+const DISCARD_SEQUENCES = encodeQuery('DISCARD SEQUENCES');
+
+const DISCARD_SEQUENCES_UNSYNCED = encodeUnsynced('DISCARD SEQUENCES');
 
 const EMPTY = encodeQuery('');
 

@@ -120,6 +120,42 @@ test('lastval is refused, rather than of another session, where a first one come
   await expectWholePools(pgweir, cluster);
 });
 
+test('nobody is told a value that another has drawn from a sequence', async () => {
+  await cluster.primary.query('CREATE SEQUENCE drawn; CREATE SEQUENCE also_drawn');
+  const undefinedYet = { code: '55000', message: 'currval of sequence "drawn" is not yet defined in this session' };
+  for (const mode of ['transaction', 'session']) {
+    await using one = await startPgweir(cluster, `pool: { mode: ${mode}, max_per_backend: 1 }`);
+    // The one connection that there is, which knows of it ever after.
+    const draw = async () => {
+      const other = await connectPg(one.port);
+      await other.query("SELECT nextval('drawn')");
+      await other.end();
+    };
+    await draw();
+    const client = await connectPg(one.port);
+    await client.query('BEGIN READ WRITE');
+    await client.query('SELECT 1');
+    await expect(client.query("SELECT currval('drawn')"), mode).rejects.toMatchObject(undefinedYet);
+    await client.query('ROLLBACK');
+    await expect(client.query("SELECT currval('drawn')"), mode).rejects.toMatchObject(undefinedYet);
+    await client.query('BEGIN READ WRITE');
+    await expect(client.query("SELECT currval('drawn')"), mode).rejects.toMatchObject(undefinedYet);
+    await client.query('ROLLBACK');
+    await client.end();
+    await draw();
+    const drawer = await connectPg(one.port);
+    const own = Number(await first(drawer, "SELECT nextval('also_drawn')"));
+    expect(Number(await first(drawer, 'SELECT lastval()')), mode).toBe(own);
+    await expect(drawer.query("SELECT currval('drawn')"), mode).rejects.toMatchObject(undefinedYet);
+    await drawer.query('BEGIN');
+    expect(Number(await first(drawer, "SELECT nextval('drawn')"))).toBe(Number(await first(drawer, "SELECT currval('drawn')")));
+    expect(Number(await first(drawer, "SELECT currval('also_drawn')")), mode).toBe(own);
+    await drawer.query('COMMIT');
+    await drawer.end();
+    await expectWholePools(one, cluster);
+  }
+});
+
 test('a setting that a loaded library refuses is restored in a process without it', async () => {
   await using fresh = await startPgweir(cluster, 'pool: { max_per_backend: 1 }');
   const client = await connectPg(fresh.port);
@@ -161,6 +197,19 @@ test('a setting is set as where nobody has loaded the library that its name belo
   await expect(other.query(text)).rejects.toMatchObject({ code: '42602' });
   await other.end();
   await expectWholePools(fresh, cluster);
+});
+
+test('a setting is set in another process also where the session is still asked what it has left', async () => {
+  await using fresh = await startPgweir(cluster, 'pool: { max_per_backend: 3 }');
+  for (let round = 0; round < 10; round++) {
+    const other = await connectPg(fresh.port);
+    await other.query('DO $$ BEGIN PERFORM 1; END $$');
+    await other.end();
+    const client = await connectPg(fresh.port);
+    await client.query('CREATE TEMP TABLE mine (); DROP TABLE mine');
+    await client.query("SET plpgsql.no_such_setting = 'x'");
+    await client.end();
+  }
 });
 
 test('a setting is set in another process, wherever the session has to stay', async () => {
