@@ -33,8 +33,8 @@ export class Leases {
       const isQuiet = connection.sequenceLease !== connection.lease;
       // What only the process knows (what a function in C remembers, its caches) is there for whoever left it.
       // All in all no more than MOST_SUITABLE, which ends the search.
-      const place = connection.lessee === lessee ? 10 : isLeft(connection) ? 2 : 0;
-      return 1 + place + (connection.settings === settings ? 4 : 0) + (isQuiet ? 1 : 0);
+      const place = connection.lessee === lessee ? 12 : isLeft(connection) ? 4 : 0;
+      return 1 + place + (isQuiet ? 2 : 0) + (connection.settings === settings ? 1 : 0);
     });
     return member === null ? null : this.#lend(member.connection);
   }
@@ -93,6 +93,10 @@ export class Leases {
 
   noteSequenceValuesAsked(): void {
     this.#partition.sequenceValuesAsked = true;
+  }
+
+  areWaiting(backend: number): boolean {
+    return this.#pool(backend).pool.waiting > 0;
   }
 
   load(backend: number): number {

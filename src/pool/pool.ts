@@ -79,8 +79,9 @@ export class Pool<K, M extends PoolMember<K>> {
   readonly #waiting: Waiting<K, M>[] = [];
   /** Kinds being opened, one entry each. */
   readonly #opening: K[] = [];
-  /** Those being opened for somebody who wants no other. */
+  /** Those being opened for somebody who wants no other, and who that is while it waits. */
   #openingNew = 0;
+  readonly #wantingNew = new Set<Waiting<K, M>>();
   #sweeper: Timer | null = null;
   #closed = false;
 
@@ -192,16 +193,24 @@ export class Pool<K, M extends PoolMember<K>> {
     if (this.#closed || (this.#size() >= this.#limits.maxPerBackend && !this.#evict(() => true))) return this.wait(kind, waiter);
     const waiting = this.#newWait(kind, waiter);
     this.#openingNew++;
+    this.#wantingNew.add(waiting);
     const opened = (end: () => void) =>
       this.#options.turn(() => {
         this.#openingNew--;
+        this.#wantingNew.delete(waiting);
         end();
       });
     this.#options.open(kind).then(
       (member) =>
         opened(() => {
-          if (!waiting.ended && member.usable && !this.#closed) this.#grant(waiting, member);
-          else this.#lendAndTakeBack(member);
+          if (!waiting.ended && member.usable) this.#grant(waiting, member);
+          else {
+            this.#refuse(
+              waiting,
+              new OperationalError('backend_unreachable', `the connection to ${this.#options.name} was lost`),
+            );
+            this.#lendAndTakeBack(member);
+          }
         }),
       (error: unknown) =>
         opened(() => {
@@ -258,7 +267,7 @@ export class Pool<K, M extends PoolMember<K>> {
 
   /** Refuses everybody who waits, for instance because the backend is gone and another should be asked. */
   refuseWaiters(error: Error): void {
-    for (const waiting of this.#waiting.splice(0)) this.#refuse(waiting, error);
+    for (const waiting of [...this.#waiting.splice(0), ...this.#wantingNew]) this.#refuse(waiting, error);
   }
 
   /** Ends the pool: idle members are closed, lent ones when they come back, waiters refused. */

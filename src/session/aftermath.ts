@@ -115,7 +115,9 @@ export class Aftermath {
       const outsideBlock = connection.status === TRANSACTION_STATUS.idle && this.#state.transaction === 'idle';
       if (outsideBlock) this.#unpin('unnamed setting');
     }
-    const isPlain = only !== null && outside && work.facts[0]?.residue.has('library') !== true;
+    // A SET that failed has not left what a library would refuse.
+    const leaves = work.facts[0]?.residue.has('library') === true && !(failed && only?.kind === 'set');
+    const isPlain = only !== null && outside && !leaves;
     if (isPlain && this.#simple(only, connection, failed)) return;
     // A procedure may have committed before it failed.
     const undone = failed && outside && only !== null && work.facts[0]?.reason !== 'procedure or code block';

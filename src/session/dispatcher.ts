@@ -336,9 +336,10 @@ export class Dispatcher {
     else this.#lease(work, primary, true);
   }
 
+  /** Unless there would be no other in its place. */
   #leaveHome(): void {
     const { home } = this.#state;
-    if (home === null) return;
+    if (home === null || this.#topology.view().primary === null || this.#leases.areWaiting(home.backend)) return;
     this.#state.home = null;
     // Not given back: where the pool is full, the new one takes its place.
     this.#leases.discard(home);

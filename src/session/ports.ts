@@ -40,6 +40,8 @@ export interface LeasePort {
   /** Clients like this one have asked for currval() or lastval(). */
   readonly sequenceValuesAsked: boolean;
   noteSequenceValuesAsked(): void;
+  /** Others wait for a connection to the backend. */
+  areWaiting(backend: number): boolean;
   /** Work under way on a backend, for balancing. */
   load(backend: number): number;
 }

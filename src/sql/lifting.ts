@@ -36,7 +36,9 @@ export function templateOf(text: string, isKey: KeyTest): Template | null {
   if (from?.type !== 'RangeVar' || more.length > 0) return null;
   const lifted: Comparison[] = [];
   collect(select.whereClause, lifted);
-  const { relname, schemaname } = from.fields;
+  const { relname, schemaname, alias } = from.fields;
+  // With names of its own for the columns, a name says nothing of which column it is.
+  if (isFields(alias) && listOf(alias.colnames).length > 0) return null;
   const table = { schema: schemaname === undefined ? null : textOf(schemaname), name: textOf(relname) };
   if (lifted.length > MAX_INTEGERS || !isKey(table, new Set(lifted.map(({ column }) => column)))) return null;
   return cut(text, lifted);

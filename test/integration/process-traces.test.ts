@@ -288,3 +288,30 @@ test('a setting is set in another process in session mode, unless the session ma
   }
   await expectWholePools(own, cluster);
 });
+
+test('a setting that its process refuses costs a session neither its connection, where others wait for one, nor others theirs', async () => {
+  const text = "SET plpgsql.no_such_setting = 'x'";
+  await using own = await startPgweir(cluster, 'pool: { mode: session, max_per_backend: 1 }');
+  const holder = await connectPg(own.port);
+  for (const each of ['BEGIN READ WRITE', 'SELECT 1', 'COMMIT']) await holder.query(each);
+  const waiter = await connectPg(own.port);
+  const written = waiter.query('INSERT INTO looked_at VALUES (1)');
+  await until('it waits', async () => (await own.metricSum('pgweir_clients{state="waiting"}')) === 1);
+  await holder.query(text);
+  await holder.end();
+  await written;
+  await waiter.end();
+  await using one = await startPgweir(cluster, 'pool: { max_per_backend: 1 }');
+  const other = await connectPg(one.port);
+  await other.query('BEGIN READ WRITE');
+  await other.query('DO $$ BEGIN PERFORM 1; END $$');
+  const client = await connectPg(one.port);
+  // It waits for the one connection that there is.
+  const refused = expect(client.query(text)).rejects.toMatchObject({ code: '42602' });
+  await until('it waits', async () => (await one.metricSum('pgweir_clients{state="waiting"}')) === 1);
+  await other.query('COMMIT');
+  await refused;
+  await other.query('INSERT INTO looked_at VALUES (1)');
+  await other.end();
+  await client.end();
+});

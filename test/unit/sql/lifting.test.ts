@@ -52,6 +52,7 @@ describe('what is lifted', () => {
     ['a join', 'SELECT a FROM t JOIN u USING (id) WHERE id = 7'],
     ['another table', 'SELECT a FROM u WHERE id = 7'],
     ['no table', 'SELECT 7'],
+    ['columns under other names', 'SELECT a FROM t AS u (x, id) WHERE id = 7'],
     ['another operator', 'SELECT a FROM t WHERE id OPERATOR(pg_catalog.=) 7'],
     ['a larger number', 'SELECT a FROM t WHERE id = 2147483648'],
     ['a number with a sign', 'SELECT a FROM t WHERE id = -7'],
