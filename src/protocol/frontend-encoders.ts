@@ -91,7 +91,8 @@ export function encodeExecute(portal: string, maxRows = 0): Buffer {
 
 /**
  * Runs one statement without parameters, as the unnamed one, with no Sync behind it: if it fails, PostgreSQL passes over all
- * that follows up to a Sync, Query messages included. Source: ignore_till_sync in src/backend/tcop/postgres.c.
+ * that follows up to a Sync, Query messages included. Without a block of its own, it is in one transaction with what follows.
+ * Source: ignore_till_sync and XACT_FLAGS_PIPELINING in src/backend/tcop/postgres.c.
  */
 export function encodeUnsynced(text: string): Buffer {
   return Buffer.concat([encodeParse('', text), BIND_AND_EXECUTE]);

@@ -87,7 +87,7 @@ export class Sender {
     if (discardsSequences === 'inside') this.#swallowed(connection, work, DISCARD_SEQUENCES, null);
     else if (discardsSequences === 'outside') {
       work.guard ??= new Guard();
-      this.#unsynced(connection, work, [DISCARD_SEQUENCES_UNSYNCED], false);
+      this.#unsynced(connection, work, DISCARD_SEQUENCES_OUTSIDE, false);
       connection.sequenceLease = -1;
     }
     if (work.beginsOnTrust) {
@@ -407,7 +407,8 @@ const COMMIT = encodeQuery('COMMIT');
 
 const DISCARD_SEQUENCES = encodeQuery('DISCARD SEQUENCES');
 
-const DISCARD_SEQUENCES_UNSYNCED = encodeUnsynced('DISCARD SEQUENCES');
+/** In a block: without a Sync, what follows would be in one transaction with it. */
+const DISCARD_SEQUENCES_OUTSIDE = ['BEGIN', 'DISCARD SEQUENCES', 'COMMIT'].map(encodeUnsynced);
 
 const EMPTY = encodeQuery('');
 
