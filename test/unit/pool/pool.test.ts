@@ -335,15 +335,16 @@ test('whatever happens, nobody shares, the limit holds, and everybody is answere
         const kind = 'abc'[which % 3] ?? 'a';
         const member = lent[which % Math.max(1, lent.length)];
         const drop = () => lent.splice(lent.indexOf(member as Member), 1);
-        if (what === 'wait') {
-          const waiter = new Waiter();
-          waiters.push({ kind, waiter, quit: bench.pool.wait(kind, waiter), over: false });
-        } else if (what === 'take') {
+        if (what === 'take' || what === 'wait') {
+          // Nobody waits for what is there.
           const taken = bench.take(kind);
           if (taken !== null) {
             expect(lent).not.toContain(taken);
             expect(taken.kind).toBe(kind);
             lent.push(taken);
+          } else if (what === 'wait') {
+            const waiter = new Waiter();
+            waiters.push({ kind, waiter, quit: bench.pool.wait(kind, waiter), over: false });
           }
         } else if (what === 'open') await bench.opened();
         else if (what === 'fail') await bench.opening.shift()?.end(new Error('down'));
