@@ -169,7 +169,7 @@ const WORK: readonly Metric[] = [
   counter('pgweir_transactions_total', [], 'Transactions that ended, statements outside of one included.', ({ measures }, emit) =>
     emit(measures.transactions),
   ),
-  counter('pgweir_retries_total', ['cause'], 'Reads that were run again unseen.', ({ measures }, emit) =>
+  counter('pgweir_retries_total', ['cause'], 'Statements that were run again unseen.', ({ measures }, emit) =>
     emitEach(measures.retries, emit),
   ),
   counter('pgweir_shared_reads_total', [], 'Reads that were sent on shared connections.', ({ measures }, emit) =>

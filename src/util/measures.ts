@@ -9,7 +9,7 @@ import { Histogram, type HistogramCounts } from './histogram.ts';
 export class Measures {
   /** Batches by (target, reason) of their route. */
   readonly routed = new PairCounter();
-  /** Reads that were run again, by cause: an SQLSTATE or `connection lost`. */
+  /** Statements that were run again, by cause: an SQLSTATE, `connection lost`, `settings` that could not be restored... */
   readonly retries = new LabelCounter();
   /** Sessions that were bound to their connection, by reason; and bindings that ended. */
   readonly pins = new LabelCounter();
