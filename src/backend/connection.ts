@@ -320,7 +320,7 @@ export class BackendConnection implements LedgerOwner {
     this.#gather.drop();
     this.#late?.flush();
     this.#late?.drop();
-    this.#ledger.abandon();
+    for (const segment of this.#ledger.abandon()) segment.script?.undoRest();
     // Paused, its buffer holds what a client was not sent yet: nothing may be read into it.
     if (this.#paused) this.#socket.destroy();
     else {

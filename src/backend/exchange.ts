@@ -10,10 +10,9 @@ import type { SettingsSet } from '../util/settings-set.ts';
  *   - captured: our own questions, whose rows are collected;
  *   - refused: to be forwarded, until an error of ours took the place of the rest, of which only ReadyForQuery is forwarded.
  * Segments that belong together (a preamble and the statement behind it) share a *guard*: when a guarded swallowed segment
- * fails, the segments behind it with the same guard are discarded too, and the guard holds the error for the client. The
- * server must be made to refuse those by itself, because they are already on their way. So what they depend on is sent without
- * a Sync: such an *unsynced* segment draws no ReadyForQuery and ends with its last reply or with an error, behind which the
- * server passes over everything, and the connection is to be closed.
+ * fails, the guard holds the error for the client, and the connection is to be closed. The server must be made to refuse what
+ * is behind it by itself, because that is already on its way. So what it depends on is sent without a Sync: such an *unsynced*
+ * segment draws no ReadyForQuery and ends with its last reply, or with an error behind which the server passes over everything.
  *
  * Replies may be swallowed for: a preamble (BEGIN, SET LOCAL), settings, Parse and Close of statements that the client
  * prepared elsewhere, cleaning (ROLLBACK, DISCARD ALL), the round trip after a cancel, and reads that are run again.
@@ -59,7 +58,7 @@ export class Segment {
   complete = false;
   /** An ErrorResponse was seen. */
   failed = false;
-  /** The rest is not forwarded: the sink withheld an error, or the guard failed before this segment began. */
+  /** The rest is not forwarded: the sink withheld an error, or the connection ends with it. */
   discarding = false;
   /** Swallowed: it is what the client said. */
   isClients = false;

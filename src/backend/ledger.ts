@@ -147,7 +147,6 @@ export class Ledger {
   }
 
   #begin(segment: Segment): void {
-    if (segment.guard !== null && segment.guard.failure !== null) segment.discarding = true;
     this.#capturedBytes = 0;
     this.#emitDue(segment);
   }

@@ -49,8 +49,8 @@ function identityAfter(to: SettingsSet): string[] {
 }
 
 /**
- * A value in the encoding that the session has. The query as a whole is read in the one that the connection has before it,
- * so what is not ASCII is spelled out in bytes and read when the session's encoding is in force.
+ * A value in the encoding that the session has. As one query, the statements are read in the one that the connection has before
+ * them, so what is not ASCII is spelled out in bytes and read when the session's encoding is in force.
  */
 function valueExpression(value: string): string {
   if (!NOT_ASCII.test(value)) return quoteLiteral(value);

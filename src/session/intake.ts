@@ -218,6 +218,7 @@ export class Intake {
     if (this.#batch !== null) this.#addToBatch(this.#batch, message);
     else if (work !== undefined && this.#state.active !== null) {
       this.#piecesPass = true;
+      work.copySent = true;
       this.insideCopy = !this.#framer.last;
       this.#dispatcher.continue(message.buffer, message.start, message.end);
     } else {

@@ -127,16 +127,20 @@ export class Recovery {
     assert(error !== null, 'a preamble failed without an error');
     state.optimistic = null;
     state.expectsTransaction = false;
+    const isInside = state.transaction === 'open';
     const isHarmless = refused || isRead(work);
-    if (isHarmless && isForAnother(work, error) && mayRestoreElsewhere(work, onReplica && state.mode === 'split')) {
+    if (!isInside && isHarmless && isForAnother(work, error) && mayRestoreElsewhere(work, onReplica && state.mode === 'split')) {
       measures.retries.inc('settings');
       this.#runAgain(work);
       state.deferred = begins;
       state.transaction = begins === null ? 'idle' : 'deferred';
     } else {
-      state.transaction = begins === null ? 'idle' : 'failed';
+      state.transaction = begins === null && !isInside ? 'idle' : 'failed';
       names.takeBackAll(work);
-      outbox.error(work, isHarmless ? error : lossOf(work, false, undefined));
+      const answer = isHarmless ? error : lossOf(work, false, undefined);
+      // What came before it and is to be run again is answered first.
+      if (this.#comeBack.length > 0) this.#comeBack.push({ work, error: answer });
+      else outbox.error(work, answer);
     }
     this.#putInFront();
   }
@@ -216,6 +220,6 @@ export class Recovery {
  * or cancelled, and not without all that the client has sent.
  */
 function isForAnother(work: Work, error: Buffer): boolean {
-  if (work.guard?.isClients === true || !work.whole) return false;
+  if (work.guard?.isClients === true || !work.whole || work.copySent) return false;
   return decodeErrorFields(error, 0, error.length).sqlstate !== QUERY_CANCELED;
 }

@@ -49,7 +49,8 @@ export function begunBehind(before: Begun | null, work: Work, failed: boolean, i
 
 /** The texts of the statements that the work has run, one by one; null where they cannot be told apart. */
 function saidIn(work: Work, count: number): readonly string[] | null {
-  if (work.kind === 'batch') return work.executes === work.texts().size ? [...work.texts()] : null;
+  const isKnown = !work.endsInQuery && work.executes === work.texts().size;
+  if (work.kind === 'batch') return isKnown ? [...work.texts()] : null;
   // Where a string with a backslash ends is a matter of standard_conforming_strings.
   if (work.kind === 'call' || (count > 1 && work.text.includes('\\'))) return null;
   const ends = Array.from({ length: count }, (_, index) =>

@@ -83,11 +83,9 @@ export class Sender {
     }
     // Each with a Sync of its own: not between the work and what it depends on.
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
-    // If it fails inside, so does the transaction.
-    if (discardsSequences === 'inside') this.#swallowed(connection, work, DISCARD_SEQUENCES, null);
-    else if (discardsSequences === 'outside') {
+    if (discardsSequences !== null) {
       work.guard ??= new Guard();
-      this.#unsynced(connection, work, DISCARD_SEQUENCES_OUTSIDE, false);
+      this.#unsynced(connection, work, DISCARD_SEQUENCES[discardsSequences], false);
       connection.sequenceLease = -1;
     }
     if (work.beginsOnTrust) {
@@ -169,12 +167,13 @@ export class Sender {
 
   /** Behind the work's last message: names that existed only for an error's sake go away again. */
   end(connection: BackendConnection, work: Work): void {
-    if (this.#held !== null && this.#held.work === work) {
+    if (this.#held !== null && this.#held.work === work && this.#held.connection === connection) {
       this.#held.ended = true;
       return;
     }
     if (work.closeAfter === null) return;
-    for (const name of work.closeAfter) this.#swallowed(connection, work, Buffer.concat([encodeClose('statement', name), SYNC]));
+    for (const name of work.closeAfter)
+      this.#swallowed(connection, work, Buffer.concat([encodeClose('statement', name), SYNC]), null);
     work.closeAfter = null;
   }
 
@@ -405,10 +404,11 @@ const REPLIES_OF_UNSYNCED = 3;
 
 const COMMIT = encodeQuery('COMMIT');
 
-const DISCARD_SEQUENCES = encodeQuery('DISCARD SEQUENCES');
-
-/** In a block: without a Sync, what follows would be in one transaction with it. */
-const DISCARD_SEQUENCES_OUTSIDE = ['BEGIN', 'DISCARD SEQUENCES', 'COMMIT'].map(encodeUnsynced);
+/** Outside of a transaction in a block: without a Sync, what follows would be in one transaction with it. */
+const DISCARD_SEQUENCES = {
+  inside: [encodeUnsynced('DISCARD SEQUENCES')],
+  outside: ['BEGIN', 'DISCARD SEQUENCES', 'COMMIT'].map(encodeUnsynced),
+};
 
 const EMPTY = encodeQuery('');
 

@@ -580,11 +580,13 @@ export class Session implements ConnectionHolder, Sharer {
   #preludeFailed(work: Work, refused: boolean): void {
     const state = this.#state;
     const connection = state.active;
-    const wasPinned = state.pinned && connection === state.home;
     // Nothing is sent behind such a work before it is answered.
     assert(state.works.shift() === work, 'a work went ahead of one with a preamble');
     if (state.open === work) state.open = null;
     this.#intake.dropPieces();
+    if (this.#aftermath.lost(state.transaction !== 'idle' || work.begins !== null)) state.pins.add('state unknown');
+    this.#aftermath.letGo();
+    const wasPinned = state.pinned && (state.home === null || connection === state.home);
     state.active = null;
     if (connection !== null) {
       if (connection === state.home) state.home = null;

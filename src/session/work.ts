@@ -117,6 +117,8 @@ export class Work {
   copyOpen = false;
   /** A COPY FROM STDIN began in it. */
   copied = false;
+  /** CopyData, CopyDone or CopyFail was sent for it, and is not kept. */
+  copySent = false;
   /** CopyDone and CopyFail that were sent before the backend asked for data: ahead of the Sync, and behind it. */
   copyEndsBeforeSync = 0;
   copyEndsAhead = 0;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
@@ -169,6 +170,22 @@ test('a setting that a loaded library refuses is restored in a process without i
   expect(await first(client, 'SHOW pg_trgm.no_such_setting')).toBe('x');
   await client.query('COMMIT');
   await client.end();
+});
+
+test('a COPY whose settings are refused loses no rows that were sent without waiting to be asked', async () => {
+  await using fresh = await startPgweir(cluster, 'pool: { max_per_backend: 1 }');
+  const options = { host: fresh.host, port: fresh.port, database: 'postgres', timeoutMs: 20_000 };
+  using client = await WireClient.connect(options);
+  await client.query("SET pg_trgm.no_such_setting = 'x'");
+  using other = await WireClient.connect(options);
+  await other.query("INSERT INTO looked_at SELECT similarity('a', 'b')");
+  client.send(clientMessage('Query', 'COPY looked_at FROM STDIN'), clientMessage('CopyData', '1001\n'));
+  await sleep(100);
+  client.send(clientMessage('CopyData', '1002\n'), clientMessage('CopyDone'));
+  const failed = (await client.receiveUntilReady()).some(({ name }) => name === 'ErrorResponse');
+  const rows = await cluster.primary.query('SELECT n FROM looked_at WHERE n > 1000 ORDER BY n');
+  expect(rows).toEqual(failed ? [] : [{ n: 1001 }, { n: 1002 }]);
+  expect((await client.query('SELECT 1')).rows).toEqual([['1']]);
 });
 
 test('a setting is set as where nobody has loaded the library that its name belongs to, and leaves no trace', async () => {
