@@ -127,7 +127,7 @@ export class Recovery {
     assert(error !== null, 'a preamble failed without an error');
     state.optimistic = null;
     state.expectsTransaction = false;
-    const isInside = state.transaction === 'open';
+    const isInside = begins === null && state.transaction === 'open';
     const isHarmless = refused || isRead(work);
     if (!isInside && isHarmless && isForAnother(work, error) && mayRestoreElsewhere(work, onReplica && state.mode === 'split')) {
       measures.retries.inc('settings');
