@@ -79,9 +79,8 @@ export class Pool<K, M extends PoolMember<K>> {
   readonly #waiting: Waiting<K, M>[] = [];
   /** Kinds being opened, one entry each. */
   readonly #opening: K[] = [];
-  /** Those being opened for somebody who wants no other, and who that is while it waits. */
-  #openingNew = 0;
-  readonly #wantingNew = new Set<Waiting<K, M>>();
+  /** Those for whom one is being opened because they want no other, also when they wait no longer. */
+  readonly #openingNew = new Set<Waiting<K, M>>();
   #sweeper: Timer | null = null;
   #closed = false;
 
@@ -95,7 +94,7 @@ export class Pool<K, M extends PoolMember<K>> {
     return {
       idle: this.#idle.length,
       lent: this.#lent,
-      opening: this.#opening.length + this.#openingNew,
+      opening: this.#opening.length + this.#openingNew.size,
       waiting: this.#waiting.length,
     };
   }
@@ -192,12 +191,10 @@ export class Pool<K, M extends PoolMember<K>> {
   waitForNew(kind: K, waiter: Waiter<M>): () => void {
     if (this.#closed || (this.#size() >= this.#limits.maxPerBackend && !this.#evict(() => true))) return this.wait(kind, waiter);
     const waiting = this.#newWait(kind, waiter);
-    this.#openingNew++;
-    this.#wantingNew.add(waiting);
+    this.#openingNew.add(waiting);
     const opened = (end: () => void) =>
       this.#options.turn(() => {
-        this.#openingNew--;
-        this.#wantingNew.delete(waiting);
+        this.#openingNew.delete(waiting);
         end();
       });
     this.#options.open(kind).then(
@@ -267,7 +264,7 @@ export class Pool<K, M extends PoolMember<K>> {
 
   /** Refuses everybody who waits, for instance because the backend is gone and another should be asked. */
   refuseWaiters(error: Error): void {
-    for (const waiting of [...this.#waiting.splice(0), ...this.#wantingNew]) this.#refuse(waiting, error);
+    for (const waiting of [...this.#waiting.splice(0), ...this.#openingNew]) this.#refuse(waiting, error);
   }
 
   /** Ends the pool: idle members are closed, lent ones when they come back, waiters refused. */
@@ -303,7 +300,7 @@ export class Pool<K, M extends PoolMember<K>> {
   }
 
   #size(): number {
-    return this.#idle.length + this.#lent + this.#opening.length + this.#openingNew;
+    return this.#idle.length + this.#lent + this.#opening.length + this.#openingNew.size;
   }
 
   #tooOld(member: M, now: number): boolean {

@@ -80,7 +80,7 @@ const TIMEOUTS: ReadonlySet<string> = new Set([
 /** Milliseconds or with a unit, well inside the range of an integer. Source: guc.c, parse_int. */
 const DURATION = /^(\d{1,6}(ms|s)?|\d{1,4}min|\d{1,2}h)$/;
 
-/** Whether a text is valid in every encoding. If BEGIN failed for its encoding when it is sent at last, its client knows better. */
+/** Whether a text is valid in every encoding: a BEGIN that is answered here must not be refused for its own when it is sent at last. */
 export function isAscii(text: string): boolean {
   return ASCII.test(text);
 }

@@ -546,8 +546,8 @@ export class Dispatcher {
     const route = work.route;
     if (route !== null) this.#measures.routed.inc(route.target, route.reason);
     const discards = meetsSequencesOfOthers(work, connection, state, this.#leases.sequenceValuesAsked);
-    const inTransaction = state.transaction === 'open' && work.begins === null;
-    const segment = this.#sender.begin(connection, work, settings, discards ? (inTransaction ? 'inside' : 'outside') : null);
+    const where = state.transaction === 'open' && work.begins === null ? 'inside' : 'outside';
+    const segment = this.#sender.begin(connection, work, settings, discards ? where : null);
     this.#segment = segment;
     state.works.push(work);
     state.open = work.complete ? null : work;

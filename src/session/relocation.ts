@@ -41,16 +41,18 @@ export function begunBehind(before: Begun | null, work: Work, failed: boolean, i
     }
   }
   if (!work.ran) return { modes, chained, texts };
-  const said = saidIn(work, statements.length);
-  const isRepeatable = !failed && statements.every(({ kind }) => CONTROL.has(kind));
-  texts = isRepeatable && texts !== null && said !== null ? [...texts, ...said.map(encodeUnsynced)] : null;
+  const isRepeatable = texts !== null && !failed && statements.every(({ kind }) => CONTROL.has(kind));
+  const said = isRepeatable ? saidIn(work, statements.length) : null;
+  texts = texts === null || said === null ? null : [...texts, ...said.map(encodeUnsynced)];
   return { modes, chained, texts };
 }
 
 /** The texts of the statements that the work has run, one by one; null where they cannot be told apart. */
 function saidIn(work: Work, count: number): readonly string[] | null {
-  const isKnown = !work.endsInQuery && work.executes === work.texts().size;
-  if (work.kind === 'batch') return isKnown ? [...work.texts()] : null;
+  if (work.kind === 'batch') {
+    const texts = work.texts();
+    return !work.endsInQuery && work.executes === texts.size ? [...texts] : null;
+  }
   // Where a string with a backslash ends is a matter of standard_conforming_strings.
   if (work.kind === 'call' || (count > 1 && work.text.includes('\\'))) return null;
   const ends = Array.from({ length: count }, (_, index) =>

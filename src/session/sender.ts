@@ -76,7 +76,6 @@ export class Sender {
     work.attempts++;
     connection.closeEvicted(this.sink);
     if (settings !== null) {
-      work.guard = new Guard();
       this.#unsynced(connection, work, settingsPrelude(connection.settings, settings).map(encodeUnsynced), false);
       this.#swallowed(connection, work, COMMIT);
       connection.settings = settings;
@@ -84,7 +83,6 @@ export class Sender {
     // Each with a Sync of its own: not between the work and what it depends on.
     if (work.borrowed !== null) this.#lend(connection, work, work.borrowed);
     if (discardsSequences !== null) {
-      work.guard ??= new Guard();
       this.#unsynced(connection, work, DISCARD_SEQUENCES[discardsSequences], false);
       connection.sequenceLease = -1;
     }
@@ -93,7 +91,6 @@ export class Sender {
       this.#swallowed(connection, work, ISOLATION_CHECK);
     }
     if (work.begins !== null) {
-      work.guard ??= new Guard();
       this.#unsynced(connection, work, work.begins.preamble, true);
       // What else it has set is reported by then, as the client has heard already.
       if (work.begins.preamble.length > 1) this.#swallowed(connection, work, EMPTY);
@@ -196,6 +193,7 @@ export class Sender {
 
   /** Statements on which what follows depends, each by `encodeUnsynced`. `isClients`: they are what the client said. */
   #unsynced(connection: BackendConnection, work: Work, statements: readonly Buffer[], isClients: boolean): void {
+    work.guard ??= new Guard();
     const script = new ReplyScript();
     for (let replies = 0; replies < REPLIES_OF_UNSYNCED * statements.length; replies++) script.append(droppedStep);
     const segment = new Segment('swallow', this.sink, work.guard, script);

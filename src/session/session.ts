@@ -580,8 +580,9 @@ export class Session implements ConnectionHolder, Sharer {
   #preludeFailed(work: Work, refused: boolean): void {
     const state = this.#state;
     const connection = state.active;
-    // Nothing is sent behind such a work before it is answered.
-    assert(state.works.shift() === work, 'a work went ahead of one with a preamble');
+    const first = state.works.shift();
+    // One with a preamble is sent only where nothing is under way.
+    assert(first === work, 'a work went ahead of one with a preamble');
     if (state.open === work) state.open = null;
     this.#intake.dropPieces();
     if (this.#aftermath.lost(state.transaction !== 'idle' || work.begins !== null)) state.pins.add('state unknown');
